@@ -1,0 +1,65 @@
+# The same commands locally and in CI. `make` alone starts the service.
+
+# The newest Python that runs here and that Hark runs on; override with `make PYTHON=...`.
+PYTHON ?= $(shell for name in python3.13 python3.12 python3.11 python3 python; do \
+	$$name -c 'import sys, venv; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' \
+	2>/dev/null && echo $$name && break; done)
+VENV ?= .venv
+BIN := $(VENV)/bin
+HOST ?= 127.0.0.1
+PORT ?= 8000
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+.PHONY: serve test test-slow lint format lock samples clean
+
+# Start the service, with the models in model_store/.
+serve: $(VENV)/serve.stamp
+	exec $(BIN)/hark serve --host $(HOST) --port $(PORT)
+
+# Run every test but the slow ones.
+test: $(VENV)/dev.stamp
+	$(BIN)/python -m pytest
+
+# Repeat real training, on the data in HARK_TEST_DATA.
+test-slow: $(VENV)/dev.stamp
+	$(BIN)/python -m pytest -m slow --timeout 3600
+
+lint: $(VENV)/dev.stamp
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+format: $(VENV)/dev.stamp
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+# Make samples/ anew.
+samples: $(VENV)/serve.stamp
+	$(BIN)/python samples/make_samples.py
+
+# Resolve the dependencies of pyproject.toml anew, for every supported Python.
+lock: $(VENV)/dev.stamp
+	$(PIP) install uv
+	$(BIN)/uv pip compile $(LOCK_OPTIONS) --extra dev --output-file requirements-dev.lock pyproject.toml
+	$(BIN)/uv pip compile $(LOCK_OPTIONS) --constraint requirements-dev.lock \
+		--output-file requirements.lock pyproject.toml
+LOCK_OPTIONS := --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
+	--no-emit-index-url --no-emit-find-links
+
+clean:
+	rm -rf $(VENV)
+
+$(VENV)/venv.stamp:
+	@test -n "$(PYTHON)" || { echo "Hark needs Python 3.11, 3.12 or 3.13; found none." >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	touch $@
+
+$(VENV)/serve.stamp: $(VENV)/venv.stamp requirements.lock pyproject.toml
+	@echo "Installing Hark into $(VENV); the first time takes a minute or two."
+	$(PIP) install --requirement requirements.lock
+	$(PIP) install --no-deps --editable .
+	touch $@
+
+$(VENV)/dev.stamp: $(VENV)/serve.stamp requirements-dev.lock
+	$(PIP) install --requirement requirements-dev.lock
+	touch $@
