@@ -1,0 +1,1 @@
+"""What a Hark container runs: audio, inference and the HTTP service around them."""

@@ -1,0 +1,209 @@
+"""Bytes to samples: what libsndfile recognises by content, in blocks, within limits."""
+
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import soundfile
+from numpy.typing import NDArray
+
+from app.errors import (
+    AudioTooLongError,
+    EmptyAudioError,
+    NotAudioError,
+    TruncatedAudioError,
+    UnsupportedAudioError,
+)
+
+# Containers that people send. libsndfile opens some twenty more; each is a parser that strangers
+# could aim at, and several of them (HTK, PAF, XI) take arbitrary bytes for audio.
+ACCEPTED_FORMATS: Final = frozenset(
+    {"WAV", "WAVEX", "RF64", "W64", "MP3", "FLAC", "OGG", "AIFF", "AU", "CAF"}
+)
+ACCEPTED_FORMATS_IN_WORDS: Final = "WAV, MP3, FLAC, Ogg Vorbis, Opus or AIFF"
+
+# 64 Ki frames of stereo float32 are half a megabyte: large enough that calls cost nothing, small
+# enough that a block stays in the processor's cache between decoding, downmix and resampling.
+BLOCK_FRAMES: Final = 1 << 16
+
+
+@dataclass(frozen=True, slots=True)
+class DecodeLimits:
+    """What a clip may be. Judged on what is decoded, never on what a header promises."""
+
+    max_seconds: float = 600.0
+    min_sample_rate_hz: int = 4_000
+    max_sample_rate_hz: int = 384_000
+    max_channels: int = 16
+
+
+class AudioReader:
+    """One clip's samples, decoded block by block as they are asked for.
+
+    Args:
+        data: the file's bytes. Not copied.
+        limits: what the clip may be.
+
+    Attributes:
+        sample_rate_hz: the clip's own rate.
+        channels: the clip's own channel count.
+
+    Raises:
+        NotAudioError: no accepted format is recognised.
+        UnsupportedAudioError: the sample rate or channel count is outside the limits.
+        TruncatedAudioError: the container is recognised, and cut off before its format.
+    """
+
+    def __init__(self, data: bytes | memoryview, limits: DecodeLimits | None = None) -> None:
+        self._limits = limits or DecodeLimits()
+        self._file = _open(data)
+        self.sample_rate_hz: int = self._file.samplerate
+        self.channels: int = self._file.channels
+        self._check_format()
+
+    def blocks(self) -> Iterator[NDArray[np.float32]]:
+        """Yield float32 blocks `[n <= BLOCK_FRAMES, channels]`, nominally in [-1, 1], in order.
+
+        A block is overwritten by the next one. A file that ends early yields what there is.
+
+        Raises:
+            AudioTooLongError: more than `max_seconds` were decoded.
+            EmptyAudioError: the clip declares no sample.
+            TruncatedAudioError: the clip declares samples and holds none.
+        """
+        max_frames = round(self._limits.max_seconds * self.sample_rate_hz)
+        buffer = np.empty((BLOCK_FRAMES, self.channels), dtype=np.float32)
+        n_decoded = 0
+        while n_block := self._read(buffer):
+            n_decoded += n_block
+            if n_decoded > max_frames:
+                raise AudioTooLongError(
+                    f"The audio lasts longer than {self._limits.max_seconds:g} seconds. "
+                    "Send a shorter piece."
+                )
+            yield buffer[:n_block]
+        if n_decoded == 0:
+            self._raise_for_no_samples()
+
+    def close(self) -> None:
+        """Release the decoder."""
+        self._file.close()
+
+    def __enter__(self) -> "AudioReader":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _read(self, buffer: NDArray[np.float32]) -> int:
+        """Fill `buffer` with the next frames and return how many there were; 0 at the end."""
+        try:
+            return len(self._file.read(out=buffer))
+        except soundfile.SoundFileError:
+            return 0  # damaged from here on: what came before it is still sound
+
+    def _check_format(self) -> None:
+        limits = self._limits
+        if not limits.min_sample_rate_hz <= self.sample_rate_hz <= limits.max_sample_rate_hz:
+            raise UnsupportedAudioError(
+                f"The audio's sample rate is {self.sample_rate_hz} Hz; from "
+                f"{limits.min_sample_rate_hz} to {limits.max_sample_rate_hz} Hz are accepted. "
+                "Resample it, or repair its header."
+            )
+        if self.channels > limits.max_channels:
+            raise UnsupportedAudioError(
+                f"The audio has {self.channels} channels; at most {limits.max_channels} are "
+                "accepted. Send a mix with fewer."
+            )
+
+    def _raise_for_no_samples(self) -> None:
+        if self._file.frames == 0:
+            raise EmptyAudioError("The audio holds no sample. Was the recording ever started?")
+        raise TruncatedAudioError(
+            "The audio was cut off before its first sample. Send the whole file."
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Audio:
+    """A decoded clip: `samples` `[frames, channels]` float32, `sample_rate_hz` in Hz."""
+
+    samples: NDArray[np.float32]
+    sample_rate_hz: int
+
+
+def decode(data: bytes | memoryview, limits: DecodeLimits | None = None) -> Audio:
+    """Decode a whole clip at once, as `AudioReader` does block by block.
+
+    Raises:
+        AudioError: as `AudioReader` and its `blocks`.
+    """
+    with AudioReader(data, limits) as reader:
+        samples = np.concatenate([block.copy() for block in reader.blocks()])
+        return Audio(samples, reader.sample_rate_hz)
+
+
+def _open(data: bytes | memoryview) -> soundfile.SoundFile:
+    if len(data) == 0:
+        raise EmptyAudioError("The file is empty: it holds no byte. Choose another one.")
+    try:
+        file = soundfile.SoundFile(_MemoryFile(data))
+    except soundfile.SoundFileError as error:
+        if _names_a_container(data):
+            raise TruncatedAudioError(
+                "The file begins as audio and breaks off, or breaks its format, before the first "
+                "sample. Send the whole file."
+            ) from error
+        raise NotAudioError(
+            f"The bytes are not audio in a known format. Send {ACCEPTED_FORMATS_IN_WORDS}."
+        ) from error
+    if file.format not in ACCEPTED_FORMATS:
+        file.close()
+        raise NotAudioError(
+            f"The format {file.format} is not accepted. Send {ACCEPTED_FORMATS_IN_WORDS}."
+        )
+    return file
+
+
+def _names_a_container(data: bytes | memoryview) -> bool:
+    """Whether the first bytes are those of an accepted container (MP3 has no such mark)."""
+    head = bytes(data[:12])
+    return (head[:4] in (b"RIFF", b"RIFX", b"RF64") and head[8:12] in (b"WAVE", b"")) or (
+        head[:4] in (b"fLaC", b"OggS", b"caff", b".snd")
+        or (head[:4] == b"FORM" and head[8:12] in (b"AIFF", b"AIFC"))
+    )
+
+
+class _MemoryFile(io.RawIOBase):
+    """A read-only file over a buffer, without the copy that `io.BytesIO` makes.
+
+    libsndfile probes positions before the start of damaged files; such a seek stays where it is,
+    as a failing `lseek` would, instead of raising inside a C callback.
+    """
+
+    def __init__(self, data: bytes | memoryview) -> None:
+        self._data = memoryview(data)
+        self._position = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._position
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: len(self._data)}[whence]
+        if base + offset >= 0:
+            self._position = base + offset
+        return self._position
+
+    def readinto(self, buffer) -> int:  # type: ignore[no-untyped-def]  # cffi's own buffer type
+        chunk = self._data[self._position : self._position + len(buffer)]
+        buffer[: len(chunk)] = chunk
+        self._position += len(chunk)
+        return len(chunk)

@@ -1,0 +1,82 @@
+"""FrontEnd: the one composition of decoding, waveform, windows and features."""
+
+from dataclasses import dataclass
+from time import perf_counter
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.audio.decode import AudioReader, DecodeLimits
+from app.audio.features import Tables, make_extractor, make_tables
+from app.audio.spec import FrontEndSpec
+from app.audio.waveform import Windows, canonical_waveform, cut_windows
+
+
+@dataclass(frozen=True, slots=True)
+class ClipFeatures:
+    """What a model sees of one clip.
+
+    Attributes:
+        features: float32 `[n_windows, *spec.feature_shape]`.
+        audio_seconds: float64 `[n_windows]`: how much of each window is the clip's own audio.
+        duration_seconds: length of the whole clip.
+        decode_seconds: time spent from bytes to windows.
+        feature_seconds: time spent from windows to features.
+    """
+
+    features: NDArray[np.float32]
+    audio_seconds: NDArray[np.float64]
+    duration_seconds: float
+    decode_seconds: float
+    feature_seconds: float
+
+
+class FrontEnd:
+    """Turns a file's bytes into features; training and serving both come through here.
+
+    Args:
+        spec: what to compute.
+        tables: the spec's constant arrays, as `make_tables` returns them.
+
+    Raises:
+        ValueError: the tables do not fit the spec.
+    """
+
+    def __init__(self, spec: FrontEndSpec, tables: Tables) -> None:
+        self.spec = spec
+        self.tables = tables
+        self._extract = make_extractor(spec, tables)
+
+    @classmethod
+    def build(cls, spec: FrontEndSpec) -> "FrontEnd":
+        """Make a front end with tables fresh from librosa, as training does."""
+        return cls(spec, make_tables(spec))
+
+    def windows(self, data: bytes | memoryview, limits: DecodeLimits | None = None) -> Windows:
+        """Decode a file's bytes and cut them into windows.
+
+        Raises:
+            AudioError: the bytes cannot be used.
+        """
+        with AudioReader(data, limits) as reader:
+            return cut_windows(canonical_waveform(reader, self.spec), self.spec)
+
+    def features(
+        self, data: bytes | memoryview, limits: DecodeLimits | None = None
+    ) -> ClipFeatures:
+        """Compute the features of a file's bytes.
+
+        Raises:
+            AudioError: the bytes cannot be used.
+        """
+        started = perf_counter()
+        windows = self.windows(data, limits)
+        decoded = perf_counter()
+        features = self._extract(windows.samples)
+        return ClipFeatures(
+            features=features,
+            audio_seconds=windows.audio_seconds,
+            duration_seconds=windows.duration_seconds,
+            decode_seconds=decoded - started,
+            feature_seconds=perf_counter() - decoded,
+        )

@@ -1,0 +1,205 @@
+"""The domain's exceptions. Nothing here knows of HTTP: app.api.problems gives each its status.
+
+HarkError
+├── AudioError                what was sent cannot be classified
+│   ├── NotAudioError             no decoder recognises the bytes
+│   └── UnusableAudioError        it is audio, but
+│       ├── EmptyAudioError           it holds no sample
+│       ├── TruncatedAudioError       it was cut off before the first sample
+│       ├── AudioTooLongError         it lasts longer than the limit
+│       ├── UnsupportedAudioError     its sample rate or channel count is outside the limits
+│       └── InvalidSamplesError       it holds NaN, infinity or absurdly large values
+├── UploadError               the request does not carry one file
+│   ├── UploadTooLargeError       more bytes than the limit
+│   ├── MalformedUploadError      the multipart body breaks its own rules
+│   ├── MissingFileError          no part named `file`
+│   └── DuplicateFileError        more than one part named `file`
+├── ModelError                the model asked for cannot be used
+│   ├── UnknownModelError         no such name in the store
+│   ├── UnknownVersionError       no such version of that model
+│   └── ArtifactError             a version's folder is refused
+│       ├── IncompleteArtifactError   a file is missing
+│       ├── CorruptArtifactError      a file does not match its hash, or cannot be read
+│       ├── ForeignArtifactError      it is not an artifact of a kind this release reads
+│       └── ProbeMismatchError        the model does not answer as it did when it was exported
+└── UnavailableError          the service cannot answer now
+    ├── NotReadyError             no compute process has loaded the model yet
+    ├── OverloadedError           the queue is full
+    ├── WorkerCrashedError        the compute process died over this request
+    └── DeadlineExceededError     no answer within the deadline
+
+The message of each is a sentence for the person who sent the request: what is wrong, and what
+to do about it. `code` is the same for every error of a class, and is meant for programs.
+"""
+
+from typing import ClassVar
+
+
+class HarkError(Exception):
+    """Base of every error that Hark raises on purpose."""
+
+    code: ClassVar[str] = "error"
+    title: ClassVar[str] = "Something went wrong"
+
+
+class AudioError(HarkError):
+    """What was sent cannot be classified."""
+
+
+class NotAudioError(AudioError):
+    """No decoder recognises the bytes."""
+
+    code = "not_audio"
+    title = "Not an audio file"
+
+
+class UnusableAudioError(AudioError):
+    """The bytes are audio, but cannot be classified."""
+
+
+class EmptyAudioError(UnusableAudioError):
+    """The audio holds no sample."""
+
+    code = "empty_audio"
+    title = "The audio is empty"
+
+
+class TruncatedAudioError(UnusableAudioError):
+    """The audio was cut off before the first sample."""
+
+    code = "truncated_audio"
+    title = "The audio was cut off"
+
+
+class AudioTooLongError(UnusableAudioError):
+    """The audio lasts longer than the limit."""
+
+    code = "audio_too_long"
+    title = "The audio is too long"
+
+
+class UnsupportedAudioError(UnusableAudioError):
+    """The audio's sample rate or channel count is outside the limits."""
+
+    code = "unsupported_audio"
+    title = "The audio's format is outside the limits"
+
+
+class InvalidSamplesError(UnusableAudioError):
+    """The audio holds NaN, infinity or absurdly large values."""
+
+    code = "invalid_samples"
+    title = "The audio holds values that are no sound"
+
+
+class UploadError(HarkError):
+    """The request does not carry one file."""
+
+
+class UploadTooLargeError(UploadError):
+    """The request holds more bytes than the limit."""
+
+    code = "upload_too_large"
+    title = "The upload is too large"
+
+
+class MalformedUploadError(UploadError):
+    """The multipart body breaks its own rules."""
+
+    code = "malformed_upload"
+    title = "The upload cannot be read"
+
+
+class MissingFileError(UploadError):
+    """The request has no part named `file`."""
+
+    code = "missing_file"
+    title = "No file was sent"
+
+
+class DuplicateFileError(UploadError):
+    """The request has more than one part named `file`."""
+
+    code = "duplicate_file"
+    title = "More than one file was sent"
+
+
+class ModelError(HarkError):
+    """The model asked for cannot be used."""
+
+
+class UnknownModelError(ModelError):
+    """No model of that name is in the store."""
+
+    code = "unknown_model"
+    title = "There is no such model"
+
+
+class UnknownVersionError(ModelError):
+    """The model has no such version."""
+
+    code = "unknown_version"
+    title = "There is no such version"
+
+
+class ArtifactError(ModelError):
+    """A version's folder is refused."""
+
+    code = "model_refused"
+    title = "The model version is refused"
+
+
+class IncompleteArtifactError(ArtifactError):
+    """A file of the version is missing."""
+
+    code = "model_incomplete"
+
+
+class CorruptArtifactError(ArtifactError):
+    """A file of the version does not match its hash, or cannot be read."""
+
+    code = "model_corrupt"
+
+
+class ForeignArtifactError(ArtifactError):
+    """The folder is not an artifact of a kind that this release reads."""
+
+    code = "model_foreign"
+
+
+class ProbeMismatchError(ArtifactError):
+    """The model does not answer as it did when it was exported."""
+
+    code = "model_probe_mismatch"
+
+
+class UnavailableError(HarkError):
+    """The service cannot answer now; the same request may succeed later."""
+
+
+class NotReadyError(UnavailableError):
+    """No compute process has loaded the model yet."""
+
+    code = "not_ready"
+    title = "The service is not ready"
+
+
+class OverloadedError(UnavailableError):
+    """The queue is full."""
+
+    code = "overloaded"
+    title = "The service is busy"
+
+
+class WorkerCrashedError(UnavailableError):
+    """The compute process died over this request."""
+
+    code = "worker_crashed"
+    title = "The request could not be computed"
+
+
+class DeadlineExceededError(UnavailableError):
+    """No answer came within the deadline."""
+
+    code = "deadline_exceeded"
+    title = "The request took too long"
