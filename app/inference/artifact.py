@@ -1,0 +1,191 @@
+"""A model version on disk: its manifest, and the check that every file is what was exported.
+
+A version is a folder that holds `manifest.json` and the files that the manifest names with their
+sha256. It is written elsewhere, checked, and renamed into place whole; nobody edits it after.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+
+from app.audio.spec import FrontEndSpec, SpecError
+from app.errors import CorruptArtifactError, ForeignArtifactError, IncompleteArtifactError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+MANIFEST_FILE: Final = "manifest.json"
+MODEL_FILE: Final = "model.keras"
+FRONT_END_FILE: Final = "front_end.npz"
+REQUIRED_FILES: Final = frozenset({MODEL_FILE, FRONT_END_FILE})
+
+ModelName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
+Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+FileName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]*$")]
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Probe(_Record):
+    """What the model answered, at export, to the waveform that `probe.probe_wav` makes."""
+
+    probabilities: list[float]
+    tolerance: float = Field(gt=0, lt=1)
+
+
+class TrainingRecord(_Record):
+    """Where a version comes from."""
+
+    recipe: str
+    command: str
+    dataset: str
+    licence: str
+    folds: list[str]
+    clips: int
+    epochs: int
+    seed: int
+
+
+class Manifest(_Record):
+    """Everything about a version that serving and its readers need.
+
+    `labels` are in the order of the model's outputs; `front_end` is a `FrontEndSpec` as plain
+    values; `files` maps each file of the version, but the manifest, to its sha256.
+    """
+
+    schema_version: Literal[1]
+    name: ModelName
+    version: int = Field(ge=1)
+    created_at: str
+    labels: list[str] = Field(min_length=2)
+    front_end: dict[str, Any]
+    files: dict[FileName, Sha256]
+    library_versions: dict[str, str]
+    training: TrainingRecord
+    metrics: dict[str, float]
+    probe: Probe
+
+    @property
+    def front_end_spec(self) -> FrontEndSpec:
+        """The manifest's front end, validated."""
+        return FrontEndSpec.from_manifest(self.front_end)
+
+
+class Artifact:
+    """A version's folder, with a manifest that reads well and files that match it.
+
+    Attributes:
+        folder: where the version lies.
+        manifest: its manifest.
+    """
+
+    def __init__(self, folder: Path, manifest: Manifest) -> None:
+        self.folder = folder
+        self.manifest = manifest
+
+    @classmethod
+    def open(cls, folder: Path) -> Artifact:
+        """Read and verify a version.
+
+        Raises:
+            IncompleteArtifactError: a file is missing.
+            ForeignArtifactError: the manifest is not one that this release reads.
+            CorruptArtifactError: a file does not match its hash.
+        """
+        manifest = read_manifest(folder)
+        for name, expected in manifest.files.items():
+            if _sha256_of(folder / name) != expected:
+                raise CorruptArtifactError(
+                    f"{folder}: {name} is not the file that was exported (its sha256 differs from "
+                    "the manifest's). Restore the version from its source, or remove it."
+                )
+        return cls(folder, manifest)
+
+    @property
+    def model_path(self) -> Path:
+        """The Keras model's file."""
+        return self.folder / MODEL_FILE
+
+    def front_end_tables(self) -> Mapping[str, NDArray[np.float32]]:
+        """Load the front end's constant arrays.
+
+        Raises:
+            CorruptArtifactError: the file cannot be read.
+        """
+        import numpy as np  # not above: the HTTP process reads manifests, and needs no numpy
+
+        try:
+            with np.load(self.folder / FRONT_END_FILE, allow_pickle=False) as tables:
+                return dict(tables)
+        except (OSError, ValueError) as error:
+            raise CorruptArtifactError(
+                f"{self.folder}: {FRONT_END_FILE} cannot be read ({error})."
+            ) from error
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Read a version's manifest and check that the files it names are there.
+
+    Raises:
+        IncompleteArtifactError: the manifest or a file is missing.
+        ForeignArtifactError: the manifest is not one that this release reads.
+    """
+    path = folder / MANIFEST_FILE
+    if not path.is_file():
+        raise IncompleteArtifactError(
+            f"{folder}: there is no {MANIFEST_FILE}. The version was copied in part, or this is "
+            "not a model version: copy it whole, or remove the folder."
+        )
+    try:
+        manifest = Manifest.model_validate_json(path.read_bytes())
+        manifest.front_end_spec  # noqa: B018  # read for its checks
+    except (ValidationError, SpecError) as error:
+        raise ForeignArtifactError(
+            f"{folder}: {MANIFEST_FILE} is not one that this release reads: {_first_line(error)}"
+        ) from error
+    missing = sorted(
+        name for name in REQUIRED_FILES | set(manifest.files) if not (folder / name).is_file()
+    )
+    if missing:
+        raise IncompleteArtifactError(
+            f"{folder}: {', '.join(missing)} missing. Copy the version whole, or remove it."
+        )
+    unlisted = sorted(REQUIRED_FILES - set(manifest.files))
+    if unlisted:
+        raise ForeignArtifactError(f"{folder}: the manifest gives no hash of {', '.join(unlisted)}")
+    if (manifest.name, str(manifest.version)) != (folder.parent.name, folder.name):
+        raise ForeignArtifactError(
+            f"{folder}: the manifest is that of {manifest.name}, version {manifest.version}. "
+            "Move the folder to its own place."
+        )
+    return manifest
+
+
+def hash_files(folder: Path) -> dict[str, str]:
+    """Return the sha256 of each file in a version's folder, but the manifest's, by name."""
+    return {
+        path.name: _sha256_of(path)
+        for path in sorted(folder.iterdir())
+        if path.name != MANIFEST_FILE
+    }
+
+
+def _sha256_of(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _first_line(error: Exception) -> str:
+    if isinstance(error, ValidationError):
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        return f"{place}: {first['msg']}" if place else str(first["msg"])
+    return str(error)

@@ -1,0 +1,87 @@
+"""What a compute process does: load models once, then classify what lies in the arena.
+
+Imported by the HTTP process too, which only names these functions: everything heavy is imported
+inside them, in the compute process.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from app.inference.store import ModelReference, ModelStore
+
+if TYPE_CHECKING:
+    from app.inference.arena import ArenaReader
+    from app.inference.classification import Classification
+    from app.inference.classifier import Classifier
+
+# One thread a process: with more, the processes of a busy service stand in each other's way.
+_ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One upload to classify: where it lies, with what, and within what limits."""
+
+    model: ModelReference
+    offset: int
+    length: int
+    max_seconds: float
+
+
+@dataclass(slots=True)
+class _Process:
+    """What a compute process keeps between jobs."""
+
+    store: ModelStore
+    uploads: ArenaReader
+    classifiers: dict[ModelReference, Classifier]
+
+
+_process: _Process | None = None
+
+
+def start(store_root: Path, uploads: ArenaReader) -> None:
+    """Prepare this process. Runs first in it, before anything heavy is imported."""
+    global _process  # a pool's process has no other place to keep what it was given
+    for name in _ONE_THREAD:
+        os.environ[name] = "1"
+    os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
+    _process = _Process(ModelStore(store_root), uploads, {})
+
+
+def load(models: list[ModelReference]) -> int:
+    """Load, verify, warm and probe models; return this process's number.
+
+    Raises:
+        ModelError: a model is unknown or refused.
+    """
+    for model in models:
+        _classifier(model)
+    return os.getpid()
+
+
+def classify(job: Job) -> Classification:
+    """Classify one upload.
+
+    Raises:
+        AudioError: the bytes cannot be used.
+        ModelError: the model is unknown or refused.
+    """
+    from app.audio.decode import DecodeLimits
+
+    assert _process is not None
+    upload = _process.uploads.read(job.offset, job.length)
+    return _classifier(job.model).classify(upload, DecodeLimits(max_seconds=job.max_seconds))
+
+
+def _classifier(model: ModelReference) -> Classifier:
+    from app.inference.classifier import Classifier
+
+    assert _process is not None
+    if model not in _process.classifiers:
+        _process.classifiers[model] = Classifier.load(_process.store.open(model))
+    return _process.classifiers[model]
