@@ -1,0 +1,77 @@
+"""Changes to training examples, drawn anew for each batch from one seeded generator.
+
+Features are `[n, n_mfcc, n_frames, 1]`, not yet normalised; targets are one-hot `[n, n_labels]`.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from training.recipe import Augmentation
+
+
+def augment(
+    features: NDArray[np.float32],
+    targets: NDArray[np.float32],
+    plan: Augmentation,
+    rng: np.random.Generator,
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return a changed copy of a batch."""
+    features = features.copy()
+    if plan.time_shift:
+        shift_time(features, rng)
+    if plan.gain_decibels:
+        change_gain(features, plan.gain_decibels, rng)
+    for _ in range(plan.time_masks):
+        mask_time(features, plan.time_mask_share, rng)
+    if plan.mixup_alpha:
+        features, targets = mix_up(features, targets, plan.mixup_alpha, rng)
+    return features, targets
+
+
+def shift_time(features: NDArray[np.float32], rng: np.random.Generator) -> None:
+    """Rotate each example by a random number of frames, in place: a sound may begin anywhere."""
+    for example in features:
+        example[:] = np.roll(example, rng.integers(example.shape[1]), axis=1)
+
+
+def change_gain(features: NDArray[np.float32], decibels: float, rng: np.random.Generator) -> None:
+    """Make each example louder or softer by up to `decibels`, in place.
+
+    A gain adds a constant to every mel band in decibels; the orthonormal DCT gathers it in the
+    zeroth coefficient, times the square root of the number of bands (taken as n_mfcc here).
+    """
+    gains = rng.uniform(-decibels, decibels, size=len(features)).astype(np.float32)
+    features[:, 0] += gains[:, np.newaxis, np.newaxis] * np.sqrt(features.shape[1])
+
+
+def mask_time(features: NDArray[np.float32], share: float, rng: np.random.Generator) -> None:
+    """Replace up to `share` of each example's frames, in one run, by their mean; in place.
+
+    Source: Park et al., "SpecAugment", Interspeech 2019.
+    """
+    n_frames = features.shape[2]
+    for example in features:
+        length = rng.integers(round(share * n_frames) + 1)
+        start = rng.integers(n_frames - length + 1)
+        example[:, start : start + length] = example.mean(axis=1, keepdims=True)
+
+
+def mix_up(
+    features: NDArray[np.float32],
+    targets: NDArray[np.float32],
+    alpha: float,
+    rng: np.random.Generator,
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Blend each example and its target with another of the batch.
+
+    Source: Zhang et al., "mixup: Beyond Empirical Risk Minimization", ICLR 2018.
+    """
+    share = rng.beta(alpha, alpha, size=len(features)).astype(np.float32)
+    share = np.maximum(share, 1 - share)
+    other = rng.permutation(len(features))
+    by_feature = share[:, np.newaxis, np.newaxis, np.newaxis]
+    by_target = share[:, np.newaxis]
+    return (
+        by_feature * features + (1 - by_feature) * features[other],
+        by_target * targets + (1 - by_target) * targets[other],
+    )

@@ -1,0 +1,159 @@
+"""`hark-train`: from a folder of labelled sounds to a served model version."""
+
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated, Final, Literal
+
+import typer
+from rich.console import Console
+
+from app.errors import HarkError
+from app.settings import DEFAULT_MODEL_STORE
+from training import tables
+from training.datasets import DatasetError, load_dataset
+from training.progress import progress_bars
+from training.recipe import RecipeError, load_recipe, recipe_names
+
+# Everything that needs TensorFlow, scikit-learn or matplotlib is imported by the command that does:
+# `--help` and a mistyped option answer at once.
+
+application = typer.Typer(
+    help="Train, test and export Hark's models.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+console: Final = Console()
+complaints: Final = Console(stderr=True)
+
+Data = Annotated[Path, typer.Option(help="The data set: a folder in a known layout, or a CSV.")]
+RecipeName = Annotated[str, typer.Argument(metavar="RECIPE", help="A name, or a .toml file.")]
+Split = Annotated[
+    Literal["auto", "folds", "groups", "random"],
+    typer.Option(help="What keeps clips together: official folds, groups, or nothing."),
+]
+SkipUnreadable = Annotated[
+    bool, typer.Option("--skip-unreadable", help="Train without the files that cannot be read.")
+]
+Cache = Annotated[
+    Path | None, typer.Option(help="Where features are kept; by default in the user's cache.")
+]
+Store = Annotated[Path, typer.Option(help="The model store.")]
+
+
+@application.command()
+def inspect(
+    dataset: Annotated[Path, typer.Argument(help="A folder in a known layout, or a CSV.")],
+    out: Annotated[Path, typer.Option(help="Where the picture goes.")] = Path("audit.png"),
+) -> None:
+    """Show what a data set holds: labels, folds, sample rates, channels, encodings, durations."""
+    from training.audit import audit, audit_figure
+    from training.report import save_png
+
+    data = load_dataset(dataset)
+    with progress_bars(complaints) as begin:
+        result = audit(data, begin("reading headers", len(data.clips)))
+    console.print(tables.label_table(result))
+    console.print(tables.distribution_table(result))
+    if result.unreadable:
+        console.print(tables.unreadable_table(result.unreadable))
+    save_png(audit_figure(result), out)
+    console.print(f"Picture: {out}")
+
+
+@application.command("cross-validate")
+def cross_validate_command(
+    recipe: RecipeName,
+    data: Data,
+    split: Split = "auto",
+    skip_unreadable: SkipUnreadable = False,
+    cache: Cache = None,
+    out: Annotated[
+        Path | None, typer.Option(help="A folder for metrics and plots; none by default.")
+    ] = None,
+) -> None:
+    """Tell how well a recipe does on data that it was not fitted on."""
+    from training import report, runs
+
+    with progress_bars(complaints) as begin:
+        run = runs.prepare(load_recipe(recipe), data, split, skip_unreadable, cache, begin)
+        result = runs.cross_validate_run(run, begin)
+    console.print(tables.cross_validation_table(result))
+    console.print(tables.metrics_table(result.together))
+    if out is not None:
+        out.mkdir(parents=True, exist_ok=True)
+        report.write_cross_validation(out, result)
+        console.print(f"Metrics and plots: {out}")
+
+
+@application.command()
+def fit(
+    recipe: RecipeName,
+    data: Data,
+    name: Annotated[str, typer.Option(help="What the model is called in the store.")],
+    split: Split = "auto",
+    skip_unreadable: SkipUnreadable = False,
+    cache: Cache = None,
+    store: Store = DEFAULT_MODEL_STORE,
+) -> None:
+    """Cross-validate a recipe, fit it on all the data, and write the next version of a model."""
+    from training import runs
+
+    runs.check_name(name)
+    with progress_bars(complaints) as begin:
+        run = runs.prepare(load_recipe(recipe), data, split, skip_unreadable, cache, begin)
+        result = runs.cross_validate_run(run, begin)
+        reference = runs.fit_and_export(run, result, name, store, _command_line(), begin)
+    console.print(tables.cross_validation_table(result))
+    console.print(f"Written: [bold]{reference}[/bold] in {store}")
+
+
+@application.command()
+def evaluate(
+    model: Annotated[str, typer.Argument(metavar="NAME[@VERSION]")],
+    data: Data,
+    folds: Annotated[
+        str | None, typer.Option(help="Only these folds, separated by commas.")
+    ] = None,
+    store: Store = DEFAULT_MODEL_STORE,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Test a version of the store on labelled files."""
+    from training import runs
+
+    dataset = load_dataset(data)
+    if folds is not None:
+        dataset = dataset.select_folds(folds.split(","))
+    with progress_bars(complaints) as begin:
+        result = runs.evaluate_version(model, dataset, store, begin)
+    if as_json:
+        console.print_json(result.metrics.model_dump_json())
+        return
+    if result.trained_on_these:
+        complaints.print(
+            "[yellow]These clips were among those that the model was fitted on: the figures "
+            "flatter it. Its MODEL_CARD.md has those of its cross-validation.[/yellow]"
+        )
+    if result.unreadable:
+        console.print(tables.unreadable_table(result.unreadable))
+    console.print(tables.metrics_table(result.metrics))
+
+
+@application.command()
+def recipes() -> None:
+    """List the recipes that come with Hark."""
+    console.print(tables.recipe_table([load_recipe(name) for name in recipe_names()]))
+
+
+def main() -> None:
+    """Run the command line; a foreseen failure is one sentence and exit status 1."""
+    try:
+        application()
+    except (DatasetError, RecipeError, HarkError) as error:
+        complaints.print(f"[red]hark-train:[/red] {error}", highlight=False)
+        sys.exit(1)
+
+
+def _command_line() -> str:
+    return shlex.join(["hark-train", *sys.argv[1:]])

@@ -1,0 +1,223 @@
+"""Labelled clips on disk, in the layouts that people have, recognised without a flag.
+
+- UrbanSound8K (Salamon, Jacoby and Bello, 2014): `metadata/UrbanSound8K.csv` is the truth for fold
+  and class; a row's file may have another extension than its name says.
+- ESC-50 and ESC-10 (Piczak, 2015): `meta/esc50.csv`, or a folder a class, where a file's name
+  begins with its fold and the number of the recording that it was cut from.
+- A folder a class: `<label>/**/<clip>`.
+- A CSV with the columns `path,label[,fold,group]`, paths relative to the CSV.
+"""
+
+import csv
+import re
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+AUDIO_SUFFIXES: Final = frozenset(
+    {".wav", ".mp3", ".flac", ".ogg", ".oga", ".opus", ".aif", ".aiff", ".aifc", ".au", ".caf"}
+)
+UNKNOWN_LICENCE: Final = "not stated"
+
+
+class DatasetError(Exception):
+    """A folder or file is no data set that can be trained on; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Clip:
+    """One labelled file.
+
+    `fold` is the official split it belongs to; `group` names what it shares with others (the
+    recording it was cut from, the speaker), so that they are not split apart.
+    """
+
+    path: Path
+    label: str
+    fold: str | None = None
+    group: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """Labelled clips.
+
+    Attributes:
+        name: what the set is called in a model's manifest.
+        licence: under what terms its audio may be used.
+        clips: every clip, in a stable order.
+    """
+
+    name: str
+    licence: str
+    clips: tuple[Clip, ...]
+
+    @property
+    def labels(self) -> list[str]:
+        """The labels that occur, in alphabetical order: the order of a model's outputs."""
+        return sorted({clip.label for clip in self.clips})
+
+    @property
+    def folds(self) -> list[str]:
+        """The official folds that occur, in natural order; empty where there are none."""
+        return sorted({clip.fold for clip in self.clips if clip.fold is not None}, key=_natural)
+
+    @property
+    def has_groups(self) -> bool:
+        """Whether clips say what they share with others."""
+        return any(clip.group is not None for clip in self.clips)
+
+    def select_folds(self, folds: Iterable[str]) -> "Dataset":
+        """Return the clips of some folds.
+
+        Raises:
+            DatasetError: a fold does not occur.
+        """
+        wanted = set(folds)
+        unknown = wanted - set(self.folds)
+        if unknown:
+            known = ", ".join(self.folds) or "none"
+            raise DatasetError(
+                f"{self.name} has no fold {', '.join(sorted(unknown))}; it has: {known}"
+            )
+        clips = tuple(clip for clip in self.clips if clip.fold in wanted)
+        return Dataset(self.name, self.licence, clips)
+
+
+def load_dataset(path: Path) -> Dataset:
+    """Recognise and read a data set.
+
+    Args:
+        path: a folder in one of the known layouts, or a CSV file.
+
+    Raises:
+        DatasetError: nothing known is there, or it contradicts itself.
+    """
+    if not path.exists():
+        raise DatasetError(f"{path} does not exist")
+    if path.is_file():
+        dataset = _from_csv(path)
+    elif (path / "metadata" / "UrbanSound8K.csv").is_file():
+        dataset = _from_urbansound8k(path)
+    elif (path / "meta" / "esc50.csv").is_file():
+        dataset = _from_esc50(path)
+    else:
+        dataset = _from_folders(path)
+    return _checked(dataset, path)
+
+
+def _from_urbansound8k(root: Path) -> Dataset:
+    clips = []
+    for row in _rows(
+        root / "metadata" / "UrbanSound8K.csv", ("slice_file_name", "fsID", "fold", "class")
+    ):
+        folder = root / "audio" / f"fold{row['fold']}"
+        path = _with_any_suffix(folder / row["slice_file_name"])
+        # The published set is whole; folds that were not copied are simply not there to train on.
+        if folder.is_dir():
+            clips.append(Clip(path, row["class"], fold=row["fold"], group=row["fsID"]))
+    return Dataset("UrbanSound8K", "CC BY-NC 3.0", tuple(clips))
+
+
+def _from_esc50(root: Path) -> Dataset:
+    rows = list(_rows(root / "meta" / "esc50.csv", ("filename", "fold", "category")))
+    clips = tuple(
+        Clip(
+            _with_any_suffix(root / "audio" / row["filename"]),
+            row["category"],
+            fold=row["fold"],
+            group=row.get("src_file"),
+        )
+        for row in rows
+    )
+    return Dataset("ESC-50", "CC BY-NC 3.0", clips)
+
+
+_ESC_FOLDER: Final = re.compile(r"\d{3} - (?P<label>.+)")
+_ESC_FILE: Final = re.compile(r"(?P<fold>\d)-(?P<source>\d+)-[A-Z]\b")
+
+
+def _from_folders(root: Path) -> Dataset:
+    folders = sorted(path for path in root.iterdir() if path.is_dir() and path.name[0] not in "._")
+    if folders and all(_ESC_FOLDER.fullmatch(folder.name) for folder in folders):
+        return _from_esc10(folders)
+    clips = tuple(
+        Clip(path, folder.name) for folder in folders for path in _audio_files_below(folder)
+    )
+    return Dataset(root.resolve().name, UNKNOWN_LICENCE, clips)
+
+
+def _from_esc10(folders: list[Path]) -> Dataset:
+    clips = []
+    for folder in folders:
+        label = re.sub(r"\W+", "_", folder.name.split(" - ", 1)[1].lower())
+        for path in _audio_files_below(folder):
+            name = _ESC_FILE.match(path.name)
+            if name is None:
+                raise DatasetError(f"{path} is not named <fold>-<recording>-<take>, as in ESC-10")
+            clips.append(Clip(path, label, fold=name["fold"], group=name["source"]))
+    return Dataset("ESC-10", "CC BY 3.0", tuple(clips))
+
+
+def _from_csv(path: Path) -> Dataset:
+    clips = tuple(
+        Clip(
+            path.parent / row["path"],
+            row["label"],
+            fold=row.get("fold") or None,
+            group=row.get("group") or None,
+        )
+        for row in _rows(path, ("path", "label"))
+    )
+    return Dataset(path.stem, UNKNOWN_LICENCE, clips)
+
+
+def _rows(path: Path, columns: tuple[str, ...]) -> list[dict[str, str]]:
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        reader = csv.DictReader(file)
+        missing = [name for name in columns if name not in (reader.fieldnames or [])]
+        if missing:
+            raise DatasetError(f"{path} has no column {', '.join(missing)}")
+        return list(reader)
+
+
+def _audio_files_below(folder: Path) -> list[Path]:
+    return sorted(
+        path
+        for path in folder.rglob("*")
+        if path.suffix.lower() in AUDIO_SUFFIXES and path.is_file()
+    )
+
+
+def _with_any_suffix(path: Path) -> Path:
+    """Return the file of this stem that exists, whatever its extension; `path` if none does."""
+    if path.exists():
+        return path
+    candidates = (path.with_suffix(suffix) for suffix in sorted(AUDIO_SUFFIXES))
+    return next((candidate for candidate in candidates if candidate.exists()), path)
+
+
+def _checked(dataset: Dataset, path: Path) -> Dataset:
+    if not dataset.clips:
+        raise DatasetError(
+            f"{path} holds no clip in a known layout: UrbanSound8K, ESC-50, ESC-10, a folder a "
+            "class, or a CSV with the columns path,label[,fold,group]"
+        )
+    if len(dataset.labels) < 2:
+        raise DatasetError(f"{path} holds only the label {dataset.labels[0]!r}; two are needed")
+    without_fold = sum(clip.fold is None for clip in dataset.clips)
+    if 0 < without_fold < len(dataset.clips):
+        raise DatasetError(f"{path}: {without_fold} clips have no fold, the others have one")
+    without_group = sum(clip.group is None for clip in dataset.clips)
+    if 0 < without_group < len(dataset.clips):
+        raise DatasetError(f"{path}: {without_group} clips have no group, the others have one")
+    twice = [name for name, n in Counter(clip.path for clip in dataset.clips).items() if n > 1]
+    if twice:
+        raise DatasetError(f"{path} names {twice[0]} more than once")
+    return dataset
+
+
+def _natural(fold: str) -> tuple[int, str]:
+    return (int(fold), fold) if fold.isdecimal() else (1 << 30, fold)

@@ -1,0 +1,117 @@
+"""Export: a fitted model becomes a version in a store, whole and checked, or not at all."""
+
+import shutil
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from app.audio.frontend import FrontEnd
+from app.errors import UnknownModelError
+from app.inference.artifact import (
+    FRONT_END_FILE,
+    MANIFEST_FILE,
+    MODEL_FILE,
+    Artifact,
+    Manifest,
+    Probe,
+    TrainingRecord,
+    hash_files,
+)
+from app.inference.classifier import Classifier
+from app.inference.engine import KerasEngine
+from app.inference.probe import PROBE_TOLERANCE, probe_wav
+from app.inference.store import ModelReference, ModelStore
+from app.inference.tensorflow_import import import_tensorflow
+
+LIBRARIES: Final = (
+    "hark", "keras", "librosa", "numpy", "scipy", "soundfile", "soxr",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Export:
+    """What becomes a version.
+
+    Attributes:
+        model: the fitted Keras model.
+        front_end: makes the features that it was fitted on.
+        labels: what its outputs mean, in order.
+        training: where it comes from.
+        metrics: figures for the manifest, by name.
+        write_reports: writes the files for people (metrics, card, plots) into a folder, given the
+            version's reference.
+    """
+
+    model: Any
+    front_end: FrontEnd
+    labels: list[str]
+    training: TrainingRecord
+    metrics: dict[str, float]
+    write_reports: Callable[[Path, ModelReference], None]
+
+
+def export(store: ModelStore, name: str, content: Export) -> ModelReference:
+    """Write the next version of a model.
+
+    The version is written to a folder that no reader takes for one, reloaded from there with every
+    check that serving makes, and then renamed into place.
+
+    Returns:
+        The new version.
+
+    Raises:
+        ArtifactError: the version does not load as it was saved; nothing is left behind.
+    """
+    reference = ModelReference(name, _next_version(store, name))
+    place = store.folder(reference)
+    place.parent.mkdir(parents=True, exist_ok=True)
+    partial = Path(tempfile.mkdtemp(dir=store.root, prefix=".partial-"))
+    try:
+        folder = partial / name / str(reference.version)
+        folder.mkdir(parents=True)
+        _write(folder, reference, content)
+        Classifier.load(Artifact.open(folder))
+        folder.rename(place)  # fails where another export took the number meanwhile
+    finally:
+        shutil.rmtree(partial)
+    return reference
+
+
+def _write(folder: Path, reference: ModelReference, content: Export) -> None:
+    content.model.save(folder / MODEL_FILE)
+    np.savez(folder / FRONT_END_FILE, allow_pickle=False, **content.front_end.tables)
+    content.write_reports(folder, reference)
+    engine = KerasEngine(folder / MODEL_FILE, content.front_end.spec.feature_shape)
+    classifier = Classifier(reference, content.labels, content.front_end, engine)
+    answer = classifier.classify(probe_wav())
+    manifest = Manifest(
+        schema_version=1,
+        name=reference.name,
+        version=reference.version,
+        created_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        labels=content.labels,
+        front_end=content.front_end.spec.to_manifest(),
+        files=hash_files(folder),
+        library_versions={**{name: version(name) for name in LIBRARIES}, **_tensorflow_version()},
+        training=content.training,
+        metrics=content.metrics,
+        probe=Probe(probabilities=list(answer.probabilities.values()), tolerance=PROBE_TOLERANCE),
+    )
+    (folder / MANIFEST_FILE).write_text(manifest.model_dump_json(indent=2) + "\n")
+
+
+def _next_version(store: ModelStore, name: str) -> int:
+    try:
+        return store.versions(name)[-1] + 1
+    except UnknownModelError:
+        return 1
+
+
+def _tensorflow_version() -> dict[str, str]:
+    return {"tensorflow": import_tensorflow().__version__}

@@ -1,0 +1,165 @@
+"""Features of a data set's clips: computed in parallel, once, and kept on disk.
+
+The cache is keyed by what decides a clip's features: its bytes, the spec, the code of app.audio
+and the libraries below it. A file that moves keeps its entry, and a changed front end starts anew.
+"""
+
+import hashlib
+import json
+import os
+import tempfile
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from importlib.metadata import version
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+import app.audio
+from app.audio.decode import DecodeLimits
+from app.audio.frontend import FrontEnd
+from app.audio.spec import FrontEndSpec
+from app.errors import AudioError
+from training.datasets import Clip, Dataset
+from training.progress import Advance
+
+# Training clips are the trainer's own: no limit but what memory holds.
+LIMITS: Final = DecodeLimits(max_seconds=24 * 3600)
+_LIBRARIES: Final = ("numpy", "scipy", "soundfile", "soxr", "librosa")
+
+
+@dataclass(frozen=True, slots=True)
+class UnreadableClip:
+    """A clip that cannot be trained on, and why."""
+
+    path: Path
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetFeatures:
+    """The windows of all readable clips of a data set.
+
+    Attributes:
+        features: float32 `[n_windows, *feature_shape]`.
+        clip_of_window: int `[n_windows]`: index in `clips`.
+        weights: float32 `[n_windows]`: a window's share of its clip's audio, averaging 1 a clip.
+        clips: the readable clips.
+        unreadable: the others.
+    """
+
+    features: NDArray[np.float32]
+    clip_of_window: NDArray[np.intp]
+    weights: NDArray[np.float32]
+    clips: tuple[Clip, ...]
+    unreadable: tuple[UnreadableClip, ...]
+
+
+def default_cache_folder() -> Path:
+    """Return `$HARK_CACHE`, else `hark` in the user's cache folder."""
+    if folder := os.environ.get("HARK_CACHE"):
+        return Path(folder)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "hark"
+
+
+def extract_features(
+    dataset: Dataset,
+    spec: FrontEndSpec,
+    cache: Path,
+    advance: Advance = lambda _note: None,
+    processes: int | None = None,
+) -> DatasetFeatures:
+    """Compute the features of every clip, or take them from the cache.
+
+    Args:
+        dataset: the clips.
+        spec: what to compute.
+        cache: a folder, made where it does not exist.
+        advance: called once for each clip that is done.
+        processes: how many clips are worked on at a time; the processors' number by default.
+    """
+    front_end = FrontEnd.build(spec)
+    folder = cache / "features" / _digest_of(spec)
+    folder.mkdir(parents=True, exist_ok=True)
+    readable: list[tuple[Clip, NDArray[np.float32], NDArray[np.float64]]] = []
+    unreadable: list[UnreadableClip] = []
+    with ProcessPoolExecutor(
+        processes or len(os.sched_getaffinity(0)),
+        mp_context=get_context("spawn"),
+        initializer=_start_worker,
+        initargs=(front_end, folder),
+    ) as pool:
+        results = pool.map(_features_of_file, (clip.path for clip in dataset.clips), chunksize=8)
+        for clip, result in zip(dataset.clips, results, strict=True):
+            if isinstance(result, str):
+                unreadable.append(UnreadableClip(clip.path, result))
+            else:
+                readable.append((clip, *result))
+            advance("")
+    return _gather(readable, unreadable, spec)
+
+
+def _gather(
+    readable: list[tuple[Clip, NDArray[np.float32], NDArray[np.float64]]],
+    unreadable: list[UnreadableClip],
+    spec: FrontEndSpec,
+) -> DatasetFeatures:
+    no_features = np.empty((0, *spec.feature_shape), dtype=np.float32)
+    counts = [len(features) for _, features, _ in readable]
+    return DatasetFeatures(
+        features=np.concatenate([no_features, *(features for _, features, _ in readable)]),
+        clip_of_window=np.repeat(np.arange(len(readable)), counts),
+        weights=np.concatenate(
+            [np.empty(0), *(seconds / seconds.mean() for _, _, seconds in readable)]
+        ).astype(np.float32),
+        clips=tuple(clip for clip, _, _ in readable),
+        unreadable=tuple(unreadable),
+    )
+
+
+# What follows runs in the pool's processes.
+
+_worker: tuple[FrontEnd, Path] | None = None
+
+
+def _start_worker(front_end: FrontEnd, folder: Path) -> None:
+    global _worker  # a pool's process has no other place to keep what it was given
+    _worker = (front_end, folder)
+
+
+def _features_of_file(path: Path) -> tuple[NDArray[np.float32], NDArray[np.float64]] | str:
+    """Return features and audio seconds of a file's windows, or the reason why there are none."""
+    assert _worker is not None
+    front_end, folder = _worker
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        return f"cannot be read: {error.strerror}"
+    entry = folder / f"{hashlib.sha256(data).hexdigest()}.npz"
+    if entry.exists():
+        with np.load(entry) as arrays:
+            return arrays["features"], arrays["audio_seconds"]
+    try:
+        clip = front_end.features(data, LIMITS)
+    except AudioError as error:
+        return str(error)
+    _write_whole(entry, features=clip.features, audio_seconds=clip.audio_seconds)
+    return clip.features, clip.audio_seconds
+
+
+def _write_whole(path: Path, **arrays: NDArray[np.generic]) -> None:
+    """Write an entry so that another process sees it whole or not at all."""
+    with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".tmp", delete=False) as file:
+        np.savez(file, **arrays)  # type: ignore[arg-type]  # numpy's stub confuses it with allow_pickle
+    Path(file.name).replace(path)
+
+
+def _digest_of(spec: FrontEndSpec) -> str:
+    digest = hashlib.sha256(json.dumps(spec.to_manifest(), sort_keys=True).encode())
+    for path in sorted(Path(app.audio.__path__[0]).rglob("*.py")):
+        digest.update(path.read_bytes())
+    digest.update(repr([(name, version(name)) for name in _LIBRARIES]).encode())
+    return digest.hexdigest()[:16]

@@ -1,0 +1,196 @@
+"""Fitting one model on features: a recipe, examples, and perhaps a validation set."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.inference.tensorflow_import import import_tensorflow
+from training.augment import augment
+from training.features_cache import DatasetFeatures
+from training.progress import Advance
+from training.recipe import Recipe, Training
+
+tensorflow = import_tensorflow()  # before keras, which would import it with its noise
+
+import keras  # noqa: E402
+
+from training.architectures import build_model  # noqa: E402
+
+PREDICT_BATCH: Final = 256
+
+# Called after each epoch with its losses and accuracies.
+OnEpoch = Callable[[dict[str, float]], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Examples:
+    """What a model is fitted on.
+
+    Attributes:
+        features: float32 `[n, *feature_shape]`.
+        targets: float32 `[n, n_labels]`, one-hot.
+        weights: float32 `[n]`.
+    """
+
+    features: NDArray[np.float32]
+    targets: NDArray[np.float32]
+    weights: NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class FittedModel:
+    """A fitted Keras model, the epochs it took, and its loss and accuracy after each."""
+
+    model: Any
+    epochs: int
+    history: dict[str, list[float]]
+
+
+def select_examples(
+    data: DatasetFeatures, clips: NDArray[np.intp], labels: Sequence[str]
+) -> Examples:
+    """Return the windows of some clips with their targets, in the order of `labels`."""
+    windows = np.flatnonzero(np.isin(data.clip_of_window, clips))
+    index_of_label = {label: index for index, label in enumerate(labels)}
+    classes = [index_of_label[data.clips[clip].label] for clip in data.clip_of_window[windows]]
+    return Examples(
+        features=data.features[windows],
+        targets=np.eye(len(labels), dtype=np.float32)[classes],
+        weights=data.weights[windows],
+    )
+
+
+def fit_model(
+    recipe: Recipe,
+    examples: Examples,
+    validation: Examples | None = None,
+    epochs: int | None = None,
+    on_epoch: OnEpoch = lambda _logs: None,
+) -> FittedModel:
+    """Fit a fresh model.
+
+    Args:
+        recipe: decides everything.
+        examples: what to fit on.
+        validation: where given, fitting stops early by the loss on it, and the weights of the
+            epoch with the lowest are kept.
+        epochs: where given, fit for exactly so many instead of the recipe's.
+        on_epoch: called after each epoch with its losses and accuracies.
+    """
+    training = recipe.training
+    keras.utils.set_random_seed(training.seed)
+    _make_deterministic()
+    n_epochs = epochs or training.epochs
+    batches = _AugmentedBatches(recipe, examples)
+    validation_batches = None if validation is None else _PlainBatches(validation)
+    model = build_model(
+        recipe.model, examples.features.shape[1:], examples.targets.shape[1], examples.features
+    )
+    model.compile(
+        optimizer=_optimizer(training, n_steps=n_epochs * len(batches)),
+        loss=keras.losses.CategoricalCrossentropy(label_smoothing=training.label_smoothing),
+        weighted_metrics=["accuracy"],
+    )
+    callbacks: list[Any] = [
+        keras.callbacks.LambdaCallback(on_epoch_end=lambda _epoch, logs: on_epoch(dict(logs or {})))
+    ]
+    if training.weights_average_momentum:
+        callbacks.append(keras.callbacks.SwapEMAWeights())
+    stopping = None
+    if validation is not None:
+        stopping = keras.callbacks.EarlyStopping(
+            monitor="val_loss",
+            patience=training.patience,
+            start_from_epoch=training.min_epochs - 1,
+            restore_best_weights=True,
+        )
+        callbacks.append(stopping)
+    history = model.fit(
+        batches,
+        epochs=n_epochs,
+        verbose=0,
+        callbacks=callbacks,
+        validation_data=validation_batches,
+    ).history
+    best_epoch = n_epochs if stopping is None else stopping.best_epoch + 1
+    # A fresh model over the same layers: saved without the optimizer, which is twice their size.
+    return FittedModel(
+        keras.Model(model.inputs, model.outputs, name=model.name), best_epoch, history
+    )
+
+
+def report_epochs(advance: Advance) -> OnEpoch:
+    """Return a listener that tells of each epoch's losses in a few words."""
+
+    def on_epoch(logs: dict[str, float]) -> None:
+        note = f"loss {logs['loss']:.3f}"
+        if "val_loss" in logs:
+            note += f", validation {logs['val_loss']:.3f} ({logs['val_accuracy']:.1%})"
+        advance(note)
+
+    return on_epoch
+
+
+class _AugmentedBatches(keras.utils.PyDataset):  # type: ignore[misc]  # keras ships no types
+    """Shuffled, augmented batches; every epoch another draw, every run the same draws."""
+
+    def __init__(self, recipe: Recipe, examples: Examples) -> None:
+        super().__init__(workers=1, use_multiprocessing=False)
+        self._examples = examples
+        self._plan = recipe.augmentation
+        self._batch_size = recipe.training.batch_size
+        self._rng = np.random.default_rng(recipe.training.seed)
+        self._order = self._rng.permutation(len(examples.features))
+
+    def __len__(self) -> int:
+        return math.ceil(len(self._order) / self._batch_size)
+
+    def __getitem__(
+        self, index: int
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+        chosen = self._order[index * self._batch_size : (index + 1) * self._batch_size]
+        features, targets = augment(
+            self._examples.features[chosen], self._examples.targets[chosen], self._plan, self._rng
+        )
+        return features, targets, self._examples.weights[chosen]
+
+    def on_epoch_end(self) -> None:
+        self._order = self._rng.permutation(len(self._order))
+
+
+class _PlainBatches(keras.utils.PyDataset):  # type: ignore[misc]  # keras ships no types
+    """Batches in order, unchanged, for validation."""
+
+    def __init__(self, examples: Examples) -> None:
+        super().__init__(workers=1, use_multiprocessing=False)
+        self._examples = examples
+
+    def __len__(self) -> int:
+        return math.ceil(len(self._examples.features) / PREDICT_BATCH)
+
+    def __getitem__(
+        self, index: int
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+        batch = slice(index * PREDICT_BATCH, (index + 1) * PREDICT_BATCH)
+        examples = self._examples
+        return examples.features[batch], examples.targets[batch], examples.weights[batch]
+
+
+def _optimizer(training: Training, n_steps: int) -> Any:
+    average = training.weights_average_momentum
+    options = {
+        "learning_rate": keras.optimizers.schedules.CosineDecay(training.learning_rate, n_steps),
+        "use_ema": average > 0,
+        "ema_momentum": average or 0.99,
+    }
+    if training.optimizer == "adamw":
+        return keras.optimizers.AdamW(weight_decay=training.weight_decay, **options)
+    return keras.optimizers.Adam(weight_decay=training.weight_decay or None, **options)
+
+
+def _make_deterministic() -> None:
+    tensorflow.config.experimental.enable_op_determinism()

@@ -1,0 +1,199 @@
+"""The runs that the commands make: from a data set to features, folds, models and a version."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from pydantic import TypeAdapter, ValidationError
+
+from app.audio.frontend import FrontEnd
+from app.inference.artifact import ModelName, TrainingRecord
+from app.inference.classifier import Classifier
+from app.inference.store import ModelReference, ModelStore
+from training import report
+from training.cross_validation import CrossValidation, cross_validate
+from training.datasets import Dataset, DatasetError, load_dataset
+from training.evaluate import Metrics, measure, predict
+from training.export import Export, export
+from training.features_cache import (
+    DatasetFeatures,
+    UnreadableClip,
+    default_cache_folder,
+    extract_features,
+)
+from training.fit import fit_model, report_epochs, select_examples
+from training.progress import Begin
+from training.recipe import Recipe, RecipeError
+from training.splits import Folds, SplitKind, make_folds
+
+_MAX_LISTED: Final = 20
+
+
+class UnreadableClipsError(DatasetError):
+    """Some clips cannot be read, and nobody said to train without them."""
+
+    def __init__(self, clips: tuple[UnreadableClip, ...]) -> None:
+        lines = [f"  {clip.path}: {clip.reason}" for clip in clips[:_MAX_LISTED]]
+        if len(clips) > _MAX_LISTED:
+            lines.append(f"  and {len(clips) - _MAX_LISTED} more")
+        super().__init__(
+            f"{len(clips)} files cannot be read:\n"
+            + "\n".join(lines)
+            + "\nRepair or remove them, or train without them: --skip-unreadable"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A recipe with data made ready for it."""
+
+    recipe: Recipe
+    dataset: Dataset
+    data: DatasetFeatures
+    folds: Folds
+
+
+def prepare(
+    recipe: Recipe,
+    path: Path,
+    split: SplitKind,
+    skip_unreadable: bool,
+    cache: Path | None,
+    begin: Begin,
+) -> Run:
+    """Read a data set, refuse bad splits before any work, and compute its features.
+
+    Raises:
+        DatasetError: the data cannot be trained on.
+        UnreadableClipsError: files cannot be read, and they were not to be skipped.
+    """
+    dataset = load_dataset(path)
+    make_folds(dataset, split, recipe.training.seed)
+    data = extract_features(
+        dataset,
+        recipe.front_end,
+        cache or default_cache_folder(),
+        begin("computing features", len(dataset.clips)),
+    )
+    if data.unreadable and not skip_unreadable:
+        raise UnreadableClipsError(data.unreadable)
+    readable = Dataset(dataset.name, dataset.licence, data.clips)
+    if len(readable.labels) < 2:
+        raise DatasetError("fewer than two labels have a readable clip")
+    return Run(recipe, readable, data, make_folds(readable, split, recipe.training.seed))
+
+
+def cross_validate_run(run: Run, begin: Begin) -> CrossValidation:
+    """Cross-validate a run's recipe on its data."""
+    return cross_validate(run.recipe, run.data, run.folds, run.dataset.labels, begin)
+
+
+def fit_and_export(
+    run: Run, result: CrossValidation, name: str, store: Path, command: str, begin: Begin
+) -> ModelReference:
+    """Fit on all clips, for as long as the cross-validation found best, and write a version.
+
+    Raises:
+        ArtifactError: the version does not load as it was saved.
+    """
+    labels = run.dataset.labels
+    fitted = fit_model(
+        run.recipe,
+        select_examples(run.data, np.arange(len(run.data.clips)), labels),
+        epochs=result.epochs,
+        on_epoch=report_epochs(begin("all clips: fitting", result.epochs)),
+    )
+    training = TrainingRecord(
+        recipe=run.recipe.name,
+        command=command,
+        dataset=run.dataset.name,
+        licence=run.dataset.licence,
+        folds=run.dataset.folds,
+        clips=len(run.data.clips),
+        epochs=result.epochs,
+        seed=run.recipe.training.seed,
+    )
+    store.mkdir(parents=True, exist_ok=True)
+    return export(
+        ModelStore(store),
+        name,
+        Export(
+            model=fitted.model,
+            front_end=FrontEnd.build(run.recipe.front_end),
+            labels=labels,
+            training=training,
+            metrics={
+                "accuracy_mean": result.accuracy_mean,
+                "accuracy_deviation": result.accuracy_deviation,
+                "macro_f1_mean": result.macro_f1_mean,
+            },
+            write_reports=lambda folder, reference: report.write_reports(
+                folder, reference, run.recipe, training, result
+            ),
+        ),
+    )
+
+
+def check_name(name: str) -> None:
+    """Refuse what cannot be a model's name, before hours of work.
+
+    Raises:
+        RecipeError: the name holds other characters than a model's may.
+    """
+    try:
+        TypeAdapter(ModelName).validate_python(name)
+    except ValidationError as error:
+        raise RecipeError(
+            f"{name!r} cannot be a model's name: use small letters, digits, - and _, at most 64"
+        ) from error
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """How a version does on labelled files.
+
+    `trained_on_these` says that the version's own training data has clips of these folds.
+    """
+
+    metrics: Metrics
+    unreadable: tuple[UnreadableClip, ...]
+    trained_on_these: bool
+
+
+def evaluate_version(model: str, dataset: Dataset, store: Path, begin: Begin) -> Evaluation:
+    """Classify a data set's files with a version of the store.
+
+    Args:
+        model: `name` or `name@version`.
+        dataset: the labelled files.
+        store: the model store.
+        begin: is told how it goes on.
+
+    Raises:
+        ModelError: there is no such version, or it is refused.
+        DatasetError: the data has labels that the model does not know.
+    """
+    models = ModelStore(store)
+    artifact = models.open(_resolve(models, model))
+    labels = artifact.manifest.labels
+    unknown = sorted(set(dataset.labels) - set(labels))
+    if unknown:
+        raise DatasetError(f"{model} does not know the labels {', '.join(unknown)}")
+    predictions = predict(
+        Classifier.load(artifact), dataset.clips, begin("classifying", len(dataset.clips))
+    )
+    trained = artifact.manifest.training
+    return Evaluation(
+        metrics=measure(predictions.truth, predictions.predicted, labels),
+        unreadable=predictions.unreadable,
+        trained_on_these=trained.dataset == dataset.name
+        and (not trained.folds or bool(set(trained.folds) & set(dataset.folds))),
+    )
+
+
+def _resolve(store: ModelStore, model: str) -> ModelReference:
+    name, _, version = model.partition("@")
+    if version and not version.isdecimal():
+        raise RecipeError(f"{model!r}: a version is a number, as in urbansound@1")
+    return store.resolve(name, int(version) if version else None)

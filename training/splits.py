@@ -1,0 +1,141 @@
+"""Splits: which clips a model is fitted on, stopped by, and tested with.
+
+Slices of one recording sound alike. Split at random, some of them train the model that others
+test, and on UrbanSound8K accuracy rises by about 14 points that no new recording will see. So
+clips are kept together by official fold, else by group, and split at random only where the data
+names neither.
+"""
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
+
+from training.datasets import Clip, Dataset, DatasetError
+
+SplitKind = Literal["auto", "folds", "groups", "random"]
+N_MADE_FOLDS: Final = 5  # how many parts are made where the data has no folds
+
+
+@dataclass(frozen=True, slots=True)
+class Folds:
+    """Clips divided into parts that take turns as the test set.
+
+    Attributes:
+        kind: what keeps clips together: `folds`, `groups`, or nothing (`random`).
+        names: the parts, in order.
+        part_of_clip: int `[n_clips]`: the index in `names` of each clip's part.
+    """
+
+    kind: Literal["folds", "groups", "random"]
+    names: tuple[str, ...]
+    part_of_clip: NDArray[np.intp]
+
+    def rounds(self) -> list["Round"]:
+        """Return a round for each part as the test set.
+
+        The next part, in a circle, is the validation set that stops training early, and is never
+        the one tested; with two parts there is none left for it.
+        """
+        n_parts = len(self.names)
+        rounds = []
+        for test in range(n_parts):
+            validation = (test + 1) % n_parts if n_parts > 2 else None
+            train = [part for part in range(n_parts) if part not in (test, validation)]
+            rounds.append(
+                Round(
+                    name=self.names[test],
+                    train=self._clips_in(train),
+                    validation=self._clips_in([] if validation is None else [validation]),
+                    test=self._clips_in([test]),
+                )
+            )
+        return rounds
+
+    def _clips_in(self, parts: list[int]) -> NDArray[np.intp]:
+        return np.flatnonzero(np.isin(self.part_of_clip, parts))
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """One turn of a cross-validation: indices of clips. `validation` may be empty."""
+
+    name: str
+    train: NDArray[np.intp]
+    validation: NDArray[np.intp]
+    test: NDArray[np.intp]
+
+
+def make_folds(dataset: Dataset, kind: SplitKind = "auto", seed: int = 0) -> Folds:
+    """Divide a data set into parts.
+
+    Args:
+        dataset: what to divide.
+        kind: `auto` takes the official folds, else groups, else chance.
+        seed: fixes what chance decides.
+
+    Raises:
+        DatasetError: the data does not have what `kind` names, is too small, or is grouped and
+            was to be split at random.
+    """
+    if kind == "auto":
+        kind = "folds" if dataset.folds else "groups" if dataset.has_groups else "random"
+    if kind == "folds":
+        return _official_folds(dataset)
+    if kind == "groups":
+        return _folds_by_group(dataset, seed)
+    return _random_folds(dataset, seed)
+
+
+def _official_folds(dataset: Dataset) -> Folds:
+    names = dataset.folds
+    if len(names) < 2:
+        raise DatasetError(
+            f"{dataset.name} has {len(names)} fold here, and two are needed: a model cannot be "
+            "tested on what it was fitted on"
+        )
+    part_of_name = {name: part for part, name in enumerate(names)}
+    parts = np.array([part_of_name[clip.fold] for clip in dataset.clips if clip.fold is not None])
+    return Folds("folds", tuple(names), parts)
+
+
+def _folds_by_group(dataset: Dataset, seed: int) -> Folds:
+    groups = [clip.group for clip in dataset.clips]
+    if not dataset.has_groups:
+        raise DatasetError(f"{dataset.name} names no groups to split by")
+    n_folds = min(N_MADE_FOLDS, len(set(groups)))
+    if n_folds < 2:
+        raise DatasetError(f"{dataset.name} has one group; two are needed to test a model")
+    splitter = StratifiedGroupKFold(n_folds, shuffle=True, random_state=seed)
+    return _made_folds("groups", dataset.clips, splitter.split(groups, _labels(dataset), groups))
+
+
+def _random_folds(dataset: Dataset, seed: int) -> Folds:
+    if dataset.folds or dataset.has_groups:
+        kept_by = "official folds" if dataset.folds else "groups"
+        raise DatasetError(
+            f"a random split of {dataset.name} is refused: its clips have {kept_by}, so clips of "
+            "one recording would train the model that the others test, and the accuracy would "
+            f"promise what no new recording keeps. Leave out --split to split by {kept_by}"
+        )
+    labels = _labels(dataset)
+    rarest = min(labels.count(label) for label in dataset.labels)
+    if rarest < 2:
+        raise DatasetError(f"{dataset.name} has a label with one clip; each needs two or more")
+    splitter = StratifiedKFold(min(N_MADE_FOLDS, rarest), shuffle=True, random_state=seed)
+    return _made_folds("random", dataset.clips, splitter.split(labels, labels))
+
+
+def _made_folds(kind, clips: tuple[Clip, ...], splits) -> Folds:  # type: ignore[no-untyped-def]
+    parts = np.zeros(len(clips), dtype=np.intp)
+    n_parts = 0
+    for part, (_, test) in enumerate(splits):
+        parts[test] = part
+        n_parts += 1
+    return Folds(kind, tuple(str(part + 1) for part in range(n_parts)), parts)
+
+
+def _labels(dataset: Dataset) -> list[str]:
+    return [clip.label for clip in dataset.clips]

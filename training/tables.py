@@ -1,0 +1,101 @@
+"""What the commands print: tables for a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from rich.table import Table
+
+if TYPE_CHECKING:  # several of these import TensorFlow or matplotlib, which a table needs not
+    from training.audit import Audit
+    from training.cross_validation import CrossValidation
+    from training.evaluate import Metrics
+    from training.features_cache import UnreadableClip
+    from training.recipe import Recipe
+
+
+def label_table(audit: Audit) -> Table:
+    """Show the clips of each label by fold."""
+    folds = audit.dataset.folds
+    table = Table(title=f"{audit.dataset.name} (licence: {audit.dataset.licence})")
+    table.add_column("label")
+    for fold in folds:
+        table.add_column(f"fold {fold}", justify="right")
+    table.add_column("clips", justify="right", style="bold")
+    counts = audit.by_label_and_fold()
+    for label, by_fold in counts.items():
+        table.add_row(label, *(str(by_fold[fold]) for fold in folds), str(by_fold.total()))
+    table.add_section()
+    per_fold = [sum(by_fold[fold] for by_fold in counts.values()) for fold in folds]
+    table.add_row("all", *map(str, per_fold), str(len(audit.dataset.clips)))
+    return table
+
+
+def distribution_table(audit: Audit) -> Table:
+    """Show how the files are spread over sample rates, channels, encodings and durations."""
+    table = Table(title="files")
+    table.add_column("what")
+    table.add_column("value")
+    table.add_column("files", justify="right")
+    for what, counts in audit.distributions().items():
+        for index, (value, count) in enumerate(counts.most_common()):
+            table.add_row(what if index == 0 else "", value, str(count))
+        table.add_section()
+    return table
+
+
+def unreadable_table(clips: Sequence[UnreadableClip]) -> Table:
+    """Show the files that cannot be used, with the reason."""
+    table = Table(title=f"[red]{len(clips)} files cannot be used[/red]")
+    table.add_column("file", overflow="fold")
+    table.add_column("why")
+    for clip in clips:
+        table.add_row(str(clip.path), clip.reason)
+    return table
+
+
+def cross_validation_table(result: CrossValidation) -> Table:
+    """Show each round, and their mean."""
+    table = Table(title="cross-validation", caption=result.protocol)
+    for name in ("test fold", "clips", "epochs", "accuracy", "macro F1"):
+        table.add_column(name, justify="right")
+    for turn in result.rounds:
+        table.add_row(
+            turn.test,
+            str(turn.metrics.clips),
+            str(turn.epochs),
+            f"{turn.metrics.accuracy:.4f}",
+            f"{turn.metrics.macro_f1:.4f}",
+        )
+    table.add_section()
+    table.add_row(
+        "mean",
+        str(result.together.clips),
+        str(result.epochs),
+        f"{result.accuracy_mean:.4f} ± {result.accuracy_deviation:.4f}",
+        f"{result.macro_f1_mean:.4f}",
+        style="bold",
+    )
+    return table
+
+
+def metrics_table(metrics: Metrics) -> Table:
+    """Show precision, recall and F1 of each label."""
+    table = Table(title=f"accuracy {metrics.accuracy:.4f}, macro F1 {metrics.macro_f1:.4f}")
+    table.add_column("label")
+    for name in ("clips", "precision", "recall", "F1"):
+        table.add_column(name, justify="right")
+    for label, m in metrics.by_label.items():
+        table.add_row(label, str(m.clips), f"{m.precision:.3f}", f"{m.recall:.3f}", f"{m.f1:.3f}")
+    return table
+
+
+def recipe_table(recipes: Sequence[Recipe]) -> Table:
+    """Show the recipes that come with Hark."""
+    table = Table(title="recipes", show_lines=True)
+    for name in ("name", "what it is", "source", "published"):
+        table.add_column(name, overflow="fold")
+    for recipe in recipes:
+        table.add_row(recipe.name, recipe.summary, recipe.source, recipe.published)
+    return table
