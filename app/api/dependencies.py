@@ -1,0 +1,18 @@
+"""What routes receive."""
+
+from typing import Annotated
+
+from fastapi import Depends, Path, Query, Request
+
+from app.service import Service
+
+
+def _service_of(request: Request) -> Service:
+    service: Service = request.app.state.service
+    return service
+
+
+ServiceDependency = Annotated[Service, Depends(_service_of)]
+ModelNamePath = Annotated[str, Path(description="A model of the store, as /v1/models lists them.")]
+VersionPath = Annotated[int, Path(ge=1, le=999_999_999, description="A version of the model.")]
+TopK = Annotated[int, Query(ge=1, le=1000, description="How many labels `top` names at the most.")]

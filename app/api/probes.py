@@ -1,0 +1,51 @@
+"""Whether the service lives, whether it is ready, and what it counts."""
+
+from fastapi import APIRouter, Response
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from pydantic import BaseModel
+
+from app.api.dependencies import ServiceDependency
+from app.api.problems import problem_responses
+from app.errors import NotReadyError
+
+router = APIRouter(tags=["operations"])
+
+
+class Liveness(BaseModel):
+    """The HTTP process answers."""
+
+    status: str = "alive"
+
+
+class Readiness(BaseModel):
+    """Requests are answered."""
+
+    status: str = "ready"
+    workers_ready: int
+    workers: int
+
+
+@router.get("/livez")
+async def live() -> Liveness:
+    """Say that the HTTP process answers; touches no model."""
+    return Liveness()
+
+
+@router.get("/readyz", responses=problem_responses(503))
+async def ready(service: ServiceDependency) -> Readiness:
+    """Say whether requests are answered: once every compute process has loaded and probed."""
+    workers = service.workers
+    if workers.ready:
+        return Readiness(workers_ready=workers.ready_count, workers=workers.count)
+    if workers.refusal is not None:
+        raise workers.refusal
+    raise NotReadyError(
+        f"{workers.ready_count} of {workers.count} compute processes are ready. Try again in some "
+        "seconds."
+    )
+
+
+@router.get("/metrics")
+async def metrics(service: ServiceDependency) -> Response:
+    """Show what the service counts, in Prometheus's text format."""
+    return Response(generate_latest(service.metrics.registry), media_type=CONTENT_TYPE_LATEST)

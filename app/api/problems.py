@@ -1,0 +1,149 @@
+"""Problems: every error as `application/problem+json` (RFC 9457), and the status of each."""
+
+import logging
+from http import HTTPStatus
+from typing import Any, Final
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, Field
+from starlette.exceptions import HTTPException
+
+from app import errors
+from app.api.request_context import request_id_of
+
+logger = logging.getLogger(__name__)
+
+STATUS_OF_ERROR: Final[dict[type[errors.HarkError], int]] = {
+    errors.NotAudioError: 415,
+    errors.UnusableAudioError: 422,
+    errors.UploadTooLargeError: 413,
+    errors.MalformedUploadError: 400,
+    errors.MissingFileError: 422,
+    errors.DuplicateFileError: 422,
+    errors.UnknownModelError: 404,
+    errors.UnknownVersionError: 404,
+    errors.ArtifactError: 503,
+    errors.NotReadyError: 503,
+    errors.OverloadedError: 503,
+    errors.WorkerCrashedError: 503,
+    errors.DeadlineExceededError: 504,
+}
+
+RETRY_AFTER_SECONDS: Final[dict[type[errors.HarkError], int]] = {
+    errors.NotReadyError: 5,
+    errors.OverloadedError: 1,
+    errors.WorkerCrashedError: 1,
+    errors.DeadlineExceededError: 5,
+}
+
+
+class Problem(BaseModel):
+    """What went wrong, for people (`title`, `detail`) and programs (`code`)."""
+
+    type: str = Field(description="A URN for this kind of problem.")
+    title: str = Field(description="The kind of problem, in a few words.")
+    status: int = Field(description="The HTTP status.")
+    detail: str = Field(description="What was wrong this time, and what to do about it.")
+    instance: str = Field(description="The path that was asked for.")
+    code: str = Field(description="The kind of problem, for programs.")
+    request_id: str = Field(description="Names this request in the service's log.")
+    error: str = Field(description="The detail once more, where clients look for a plain string.")
+
+
+class ProblemResponse(JSONResponse):
+    """A problem as an answer."""
+
+    media_type = "application/problem+json"
+
+
+def problem_response(
+    request: Request, status: int, code: str, title: str, detail: str, **headers: str
+) -> ProblemResponse:
+    """Compose the answer for a problem, and count it."""
+    problem = Problem(
+        type=f"urn:hark:problem:{code}",
+        title=title,
+        status=status,
+        detail=detail,
+        instance=request.url.path,
+        code=code,
+        request_id=request_id_of(request.scope),
+        error=detail,
+    )
+    request.app.state.service.metrics.count_error(code)
+    return ProblemResponse(problem.model_dump(), status_code=status, headers=headers)
+
+
+def status_of(error_type: type[errors.HarkError]) -> int:
+    """Return the status of an error's nearest base that has one.
+
+    Raises:
+        KeyError: none has; a contract test sees to it that this cannot be.
+    """
+    for base in error_type.__mro__:
+        if base in STATUS_OF_ERROR:
+            return STATUS_OF_ERROR[base]
+    raise KeyError(error_type)
+
+
+def add_problem_handlers(app: FastAPI) -> None:
+    """Have an application answer every error with a problem."""
+    app.add_exception_handler(errors.HarkError, _on_hark_error)
+    app.add_exception_handler(RequestValidationError, _on_invalid_parameters)
+    app.add_exception_handler(HTTPException, _on_http_exception)
+    app.add_exception_handler(Exception, _on_defect)
+
+
+def problem_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Describe problems of a route for the OpenAPI document."""
+    return {
+        status: {
+            "description": HTTPStatus(status).phrase,
+            "content": {"application/problem+json": {"schema": Problem.model_json_schema()}},
+        }
+        for status in statuses
+    }
+
+
+async def _on_hark_error(request: Request, error: Exception) -> ProblemResponse:
+    assert isinstance(error, errors.HarkError)
+    status = status_of(type(error))
+    if isinstance(error, errors.ArtifactError):
+        logger.error("%s", error)
+    retry_after = RETRY_AFTER_SECONDS.get(type(error))
+    headers = {} if retry_after is None else {"Retry-After": str(retry_after)}
+    return problem_response(request, status, error.code, error.title, str(error), **headers)
+
+
+async def _on_invalid_parameters(request: Request, error: Exception) -> ProblemResponse:
+    assert isinstance(error, RequestValidationError)
+    sentences = [f"{'.'.join(map(str, e['loc'][1:]))}: {e['msg']}" for e in error.errors()]
+    return problem_response(
+        request, 422, "invalid_parameter", "A parameter is not valid", "; ".join(sentences) + "."
+    )
+
+
+async def _on_http_exception(request: Request, error: Exception) -> ProblemResponse:
+    assert isinstance(error, HTTPException)
+    status = HTTPStatus(error.status_code)
+    code = status.phrase.lower().replace(" ", "_")
+    detail = {
+        404: f"There is nothing at {request.url.path[:200]}. GET /docs lists what there is.",
+        405: f"{request.method} is not possible at {request.url.path[:200]}. See GET /docs.",
+    }.get(error.status_code, str(error.detail))
+    headers = dict(error.headers or {})
+    return problem_response(request, status, code, status.phrase, detail, **headers)
+
+
+async def _on_defect(request: Request, error: Exception) -> ProblemResponse:
+    # The trace belongs into the log (Starlette raises the error on, and the server logs it) and
+    # never into the answer.
+    return problem_response(
+        request,
+        500,
+        "internal_error",
+        "Something went wrong here",
+        "The service failed in a way that it should not. Report it with the request_id.",
+    )

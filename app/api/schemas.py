@@ -1,0 +1,100 @@
+"""What the answers look like."""
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from app.inference.artifact import Manifest
+from app.inference.classification import Classification
+from app.inference.store import ModelReference
+
+
+class ModelAnswer(BaseModel):
+    """The model version that answered."""
+
+    name: str
+    version: int
+
+
+class LabelProbability(BaseModel):
+    """A label, and how probable the model holds it to be."""
+
+    label: str
+    probability: float
+
+
+class ClassificationAnswer(BaseModel):
+    """What a sound is."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "model": {"name": "urbansound", "version": 1},
+                "duration_seconds": 4.0,
+                "label": "siren",
+                "probabilities": {"dog_bark": 0.1, "siren": 0.9},
+                "top": [{"label": "siren", "probability": 0.9}],
+            }
+        }
+    )
+
+    model: ModelAnswer
+    duration_seconds: float = Field(description="Length of the clip.")
+    label: str = Field(description="The most probable label.")
+    probabilities: dict[str, float] = Field(description="All labels; they sum to 1.")
+    top: list[LabelProbability] = Field(description="The most probable labels, highest first.")
+
+    @classmethod
+    def of(cls, answer: Classification, top_k: int | None) -> "ClassificationAnswer":
+        """Compose the answer for a clip."""
+        return cls(
+            model=ModelAnswer(name=answer.model.name, version=answer.model.version),
+            duration_seconds=answer.duration_seconds,
+            label=answer.label,
+            probabilities=answer.probabilities,
+            top=[LabelProbability(label=name, probability=p) for name, p in answer.top(top_k)],
+        )
+
+
+class ModelSummary(BaseModel):
+    """A model of the store."""
+
+    name: str
+    version: int = Field(description="The version that answers where none is asked for.")
+    versions: list[int] = Field(description="All versions, in ascending order.")
+    default: bool = Field(description="Whether /v1/classify asks this model.")
+
+
+class ModelList(BaseModel):
+    """The models of the store."""
+
+    models: list[ModelSummary]
+
+
+class ModelDetail(ModelSummary):
+    """A model of the store, with what its serving version says of itself."""
+
+    labels: list[str] = Field(description="In the order of the model's outputs.")
+    created_at: str
+    front_end: dict[str, Any] = Field(description="How features are computed.")
+    training: dict[str, Any] = Field(description="Recipe, data, licence and command.")
+    metrics: dict[str, float] = Field(description="From cross-validation.")
+
+    @classmethod
+    def of(cls, summary: ModelSummary, manifest: Manifest) -> "ModelDetail":
+        """Compose a model's description."""
+        return cls(
+            **summary.model_dump(),
+            labels=manifest.labels,
+            created_at=manifest.created_at,
+            front_end=manifest.front_end,
+            training=manifest.training.model_dump(),
+            metrics=manifest.metrics,
+        )
+
+
+def summary_of(reference: ModelReference, versions: list[int], default: bool) -> ModelSummary:
+    """Compose a model's line in the list."""
+    return ModelSummary(
+        name=reference.name, version=reference.version, versions=versions, default=default
+    )

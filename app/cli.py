@@ -1,0 +1,151 @@
+"""`hark serve | classify | models`."""
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+
+from app.errors import HarkError, UnknownVersionError
+from app.settings import DEFAULT_MODEL_STORE
+
+if TYPE_CHECKING:
+    from app.inference.classification import Classification
+    from app.inference.store import ModelReference, ModelStore
+
+# The commands import what they need: `hark serve` must answer /livez in about a second, and its
+# compute processes import this module once more as they start.
+
+application = typer.Typer(
+    help="Say what a sound is.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+Store = Annotated[
+    Path, typer.Option(envvar="HARK_MODEL_STORE", help="Folder of models: <name>/<version>/.")
+]
+BAR_WIDTH: Final = 24
+
+
+@application.command()
+def serve(
+    host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="The port to listen on.", min=0, max=65_535)] = 8000,
+    workers: Annotated[
+        int | None, typer.Option(help="Compute processes; one a processor by default.", min=1)
+    ] = None,
+) -> None:
+    """Start the service. HARK_* environment variables set the rest."""
+    from app.server import serve
+    from app.settings import Settings
+
+    settings = Settings() if workers is None else Settings(workers=workers)
+    if not serve(settings, host, port):
+        sys.exit(1)
+
+
+@application.command()
+def classify(
+    files: Annotated[list[Path], typer.Argument(help="WAV, MP3, FLAC, Ogg, Opus or AIFF files.")],
+    model: Annotated[
+        str, typer.Option(envvar="HARK_DEFAULT_MODEL", metavar="NAME[@VERSION]")
+    ] = "urbansound",
+    top_k: Annotated[int, typer.Option(help="How many labels to show.", min=1)] = 5,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")] = False,
+    store: Store = DEFAULT_MODEL_STORE,
+) -> None:
+    """Say what the sounds in files are, without a server."""
+    from app.inference.classifier import Classifier
+    from app.inference.store import ModelStore
+
+    models = ModelStore(store)
+    classifier = Classifier.load(models.open(_resolve(models, model)))
+    failed = False
+    for file in files:
+        try:
+            answer = classifier.classify(file.read_bytes())
+        except (HarkError, OSError) as error:
+            failed = True
+            _show_failure(file, error, as_json)
+        else:
+            _show_answer(file, answer, top_k, as_json)
+    if failed:
+        sys.exit(1)
+
+
+@application.command("models")
+def list_models(store: Store = DEFAULT_MODEL_STORE) -> None:
+    """List the models of the store."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from app.inference.store import ModelReference, ModelStore
+
+    models = ModelStore(store)
+    table = Table("model", "version", "labels", "accuracy", "trained on", "licence of the data")
+    for name in models.names():
+        for version in models.versions(name):
+            manifest = models.manifest(ModelReference(name, version))
+            table.add_row(
+                name,
+                str(version),
+                str(len(manifest.labels)),
+                f"{manifest.metrics.get('accuracy_mean', float('nan')):.1%}",
+                manifest.training.dataset,
+                manifest.training.licence,
+            )
+    Console().print(table)
+
+
+def main() -> None:
+    """Run the command line; a foreseen failure is one sentence and exit status 1."""
+    try:
+        application()
+    except HarkError as error:
+        print(f"hark: {error}", file=sys.stderr)
+        sys.exit(1)
+
+
+def _resolve(store: "ModelStore", model: str) -> "ModelReference":
+    name, _, version = model.partition("@")
+    if version and not version.isdecimal():
+        raise UnknownVersionError(f"{model!r}: a version is a number, as in urbansound@1")
+    return store.resolve(name, int(version) if version else None)
+
+
+def _show_answer(file: Path, answer: "Classification", top_k: int, as_json: bool) -> None:
+    if as_json:
+        from app.api.schemas import ClassificationAnswer
+
+        content: dict[str, Any] = ClassificationAnswer.of(answer, top_k).model_dump()
+        print(json.dumps({"file": str(file), **content}))
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(
+        title=f"{file} ({answer.duration_seconds:.1f} s, {answer.model})",
+        title_justify="left",
+        show_header=False,
+        box=None,
+    )
+    for label, probability in answer.top(top_k):
+        bar = "█" * round(probability * BAR_WIDTH)
+        table.add_row(label, f"[cyan]{bar:<{BAR_WIDTH}}[/cyan]", f"{probability:6.1%}")
+    Console().print(table)
+
+
+def _show_failure(file: Path, error: Exception, as_json: bool) -> None:
+    sentence = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    if as_json:
+        code = error.code if isinstance(error, HarkError) else "unreadable_file"
+        print(json.dumps({"file": str(file), "code": code, "error": sentence}))
+    else:
+        print(f"{file}: {sentence}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,52 @@
+"""create_app: the application, from settings. The lifespan starts and stops the workers."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+from typing import Final
+
+from fastapi import FastAPI
+from prometheus_client import CollectorRegistry
+
+from app.api import classify, models, probes
+from app.api.problems import add_problem_handlers
+from app.api.request_context import RequestContext
+from app.metrics import Metrics
+from app.service import Service
+from app.settings import Settings
+
+DESCRIPTION: Final = """Hark says what a sound is: post a recording, get class probabilities.
+
+```sh
+curl -F file=@sound.wav http://localhost:8000/v1/classify
+```
+"""
+
+
+def create_app(settings: Settings, registry: CollectorRegistry | None = None) -> FastAPI:
+    """Make the application.
+
+    Args:
+        settings: the knobs.
+        registry: where metrics are registered; a new one by default.
+
+    Raises:
+        ModelError: the store does not have the default model.
+    """
+    metrics = Metrics(registry or CollectorRegistry())
+    service = Service(settings, metrics)
+    service.resolve()
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        service.workers.start()
+        yield
+        await service.stop()
+
+    app = FastAPI(title="Hark", version=version("hark"), description=DESCRIPTION, lifespan=lifespan)
+    app.state.service = service
+    app.add_middleware(RequestContext, metrics=metrics)
+    add_problem_handlers(app)
+    for module in (classify, models, probes):
+        app.include_router(module.router)
+    return app

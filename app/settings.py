@@ -1,0 +1,45 @@
+"""Settings: what an operator may choose, from HARK_* environment variables.
+
+Service knobs only. What a feature is stands in each model's manifest, and nowhere here.
+"""
+
+import os
+from pathlib import Path
+from typing import Final
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+DEFAULT_MODEL_STORE: Final = Path(__file__).resolve().parents[1] / "model_store"
+
+
+def available_processors() -> int:
+    """Return how many processors this process may run on."""
+    return len(os.sched_getaffinity(0))
+
+
+class Settings(BaseSettings):
+    """The service's knobs. Each is an environment variable `HARK_<NAME>`."""
+
+    model_config = SettingsConfigDict(env_prefix="HARK_", frozen=True, extra="ignore")
+
+    model_store: Path = Field(
+        DEFAULT_MODEL_STORE, description="Folder of models: <name>/<version>/."
+    )
+    default_model: str = Field("urbansound", description="The model behind /v1/classify.")
+    workers: int = Field(
+        default_factory=available_processors, ge=1, le=256, description="Compute processes."
+    )
+    queue_size: int = Field(
+        64, ge=0, le=10_000, description="Requests that may wait for a compute process."
+    )
+    max_upload_bytes: int = Field(
+        25_000_000, ge=1_000, le=1_000_000_000, description="Largest request body."
+    )
+    max_audio_seconds: float = Field(600.0, gt=0, description="Longest clip.")
+    deadline_seconds: float = Field(
+        30.0, gt=0, description="From a request's last byte to its answer."
+    )
+    shutdown_seconds: float = Field(
+        30.0, gt=0, description="How long requests in flight may take once asked to stop."
+    )
