@@ -6,6 +6,8 @@ from importlib.metadata import version
 from typing import Final
 
 from fastapi import FastAPI
+from fastapi.responses import RedirectResponse
+from fastapi_offline import FastAPIOffline
 from prometheus_client import CollectorRegistry
 
 from app.api import classify, models, probes
@@ -43,10 +45,21 @@ def create_app(settings: Settings, registry: CollectorRegistry | None = None) ->
         yield
         await service.stop()
 
-    app = FastAPI(title="Hark", version=version("hark"), description=DESCRIPTION, lifespan=lifespan)
+    app = FastAPIOffline(
+        title="Hark",
+        version=version("hark"),
+        description=DESCRIPTION,
+        lifespan=lifespan,
+        redoc_url=None,
+    )
     app.state.service = service
     app.add_middleware(RequestContext, metrics=metrics)
     add_problem_handlers(app)
+    app.add_api_route("/", _to_documentation, include_in_schema=False)
     for module in (classify, models, probes):
         app.include_router(module.router)
     return app
+
+
+async def _to_documentation() -> RedirectResponse:
+    return RedirectResponse("docs")

@@ -131,8 +131,11 @@ def _boundary_of(request: Request) -> bytes:
     if kind != b"multipart/form-data":
         raise MissingFileError(f"The request carries no file. {_HOW_TO}")
     boundary = options.get(b"boundary", b"")
-    if not boundary:
-        raise MalformedUploadError(f"The Content-Type names no boundary. {_HOW_TO}")
+    # The lengths that RFC 2046 allows; the parser would refuse others with an error of its own.
+    if not 1 <= len(boundary) <= 70:
+        raise MalformedUploadError(
+            f"The Content-Type names no boundary of 1 to 70 characters. {_HOW_TO}"
+        )
     return boundary
 
 
