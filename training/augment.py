@@ -3,24 +3,32 @@
 Features are `[n, n_mfcc, n_frames, 1]`, not yet normalised; targets are one-hot `[n, n_labels]`.
 """
 
+from typing import Final
+
 import numpy as np
+import scipy.fft
 from numpy.typing import NDArray
 
 from training.recipe import Augmentation
+
+_EQUALIZER_POINTS: Final = 5
 
 
 def augment(
     features: NDArray[np.float32],
     targets: NDArray[np.float32],
     plan: Augmentation,
+    n_mels: int,
     rng: np.random.Generator,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Return a changed copy of a batch."""
+    """Return a changed copy of a batch. `n_mels` is the number of bands behind the coefficients."""
     features = features.copy()
     if plan.time_shift:
         shift_time(features, rng)
     if plan.gain_decibels:
-        change_gain(features, plan.gain_decibels, rng)
+        change_gain(features, plan.gain_decibels, n_mels, rng)
+    if plan.equalizer_decibels:
+        equalize(features, plan.equalizer_decibels, n_mels, rng)
     for _ in range(plan.time_masks):
         mask_time(features, plan.time_mask_share, rng)
     if plan.mixup_alpha:
@@ -34,14 +42,35 @@ def shift_time(features: NDArray[np.float32], rng: np.random.Generator) -> None:
         example[:] = np.roll(example, rng.integers(example.shape[1]), axis=1)
 
 
-def change_gain(features: NDArray[np.float32], decibels: float, rng: np.random.Generator) -> None:
-    """Make each example louder or softer by up to `decibels`, in place.
+def change_gain(
+    features: NDArray[np.float32], decibels: float, n_mels: int, rng: np.random.Generator
+) -> None:
+    """Make each example louder or softer by up to `decibels`, in place."""
+    gains = rng.uniform(-decibels, decibels, size=(len(features), 1))
+    _add_to_bands(features, np.repeat(gains, n_mels, axis=1))
 
-    A gain adds a constant to every mel band in decibels; the orthonormal DCT gathers it in the
-    zeroth coefficient, times the square root of the number of bands (taken as n_mfcc here).
+
+def equalize(
+    features: NDArray[np.float32], decibels: float, n_mels: int, rng: np.random.Generator
+) -> None:
+    """Colour each example as another microphone or room would, in place.
+
+    A curve over the mel bands, straight between five points whose heights are normally distributed
+    with a standard deviation of `decibels`.
     """
-    gains = rng.uniform(-decibels, decibels, size=len(features)).astype(np.float32)
-    features[:, 0] += gains[:, np.newaxis, np.newaxis] * np.sqrt(features.shape[1])
+    points = rng.normal(0, decibels, size=(len(features), _EQUALIZER_POINTS))
+    places = np.linspace(0, _EQUALIZER_POINTS - 1, n_mels)
+    curves = [np.interp(places, np.arange(_EQUALIZER_POINTS), heights) for heights in points]
+    _add_to_bands(features, np.array(curves))
+
+
+def _add_to_bands(features: NDArray[np.float32], decibels: NDArray[np.float64]) -> None:
+    """Add `[n, n_mels]` decibels to the mel bands behind MFCCs, in every frame, in place.
+
+    The coefficients are a linear function of the bands, so what is added can be transformed alone.
+    """
+    coefficients = scipy.fft.dct(decibels, axis=1, norm="ortho")[:, : features.shape[1]]
+    features += coefficients[:, :, np.newaxis, np.newaxis].astype(np.float32)
 
 
 def mask_time(features: NDArray[np.float32], share: float, rng: np.random.Generator) -> None:

@@ -91,7 +91,7 @@ def fit_model(
         recipe.model, examples.features.shape[1:], examples.targets.shape[1], examples.features
     )
     model.compile(
-        optimizer=_optimizer(training, n_steps=n_epochs * len(batches)),
+        optimizer=_optimizer(training, n_epochs, steps_per_epoch=len(batches)),
         loss=keras.losses.CategoricalCrossentropy(label_smoothing=training.label_smoothing),
         weighted_metrics=["accuracy"],
     )
@@ -142,6 +142,7 @@ class _AugmentedBatches(keras.utils.PyDataset):  # type: ignore[misc]  # keras s
         super().__init__(workers=1, use_multiprocessing=False)
         self._examples = examples
         self._plan = recipe.augmentation
+        self._n_mels = recipe.front_end.features.n_mels
         self._batch_size = recipe.training.batch_size
         self._rng = np.random.default_rng(recipe.training.seed)
         self._order = self._rng.permutation(len(examples.features))
@@ -154,7 +155,11 @@ class _AugmentedBatches(keras.utils.PyDataset):  # type: ignore[misc]  # keras s
     ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
         chosen = self._order[index * self._batch_size : (index + 1) * self._batch_size]
         features, targets = augment(
-            self._examples.features[chosen], self._examples.targets[chosen], self._plan, self._rng
+            self._examples.features[chosen],
+            self._examples.targets[chosen],
+            self._plan,
+            self._n_mels,
+            self._rng,
         )
         return features, targets, self._examples.weights[chosen]
 
@@ -180,16 +185,30 @@ class _PlainBatches(keras.utils.PyDataset):  # type: ignore[misc]  # keras ships
         return examples.features[batch], examples.targets[batch], examples.weights[batch]
 
 
-def _optimizer(training: Training, n_steps: int) -> Any:
+def _optimizer(training: Training, n_epochs: int, steps_per_epoch: int) -> Any:
     average = training.weights_average_momentum
     options = {
-        "learning_rate": keras.optimizers.schedules.CosineDecay(training.learning_rate, n_steps),
+        "learning_rate": _schedule(training, n_epochs, steps_per_epoch),
         "use_ema": average > 0,
         "ema_momentum": average or 0.99,
     }
     if training.optimizer == "adamw":
         return keras.optimizers.AdamW(weight_decay=training.weight_decay, **options)
     return keras.optimizers.Adam(weight_decay=training.weight_decay or None, **options)
+
+
+def _schedule(training: Training, n_epochs: int, steps_per_epoch: int) -> Any:
+    warmup_epochs = min(training.warmup_epochs, n_epochs - 1)
+    if warmup_epochs == 0:
+        return keras.optimizers.schedules.CosineDecay(
+            training.learning_rate, n_epochs * steps_per_epoch
+        )
+    return keras.optimizers.schedules.CosineDecay(
+        initial_learning_rate=training.learning_rate / 20,
+        warmup_target=training.learning_rate,
+        warmup_steps=warmup_epochs * steps_per_epoch,
+        decay_steps=(n_epochs - warmup_epochs) * steps_per_epoch,
+    )
 
 
 def _make_deterministic() -> None:

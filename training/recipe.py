@@ -36,19 +36,22 @@ class Augmentation(_Table):
     time_mask_share: float = Field(0.0, ge=0, le=1)
     time_masks: int = Field(0, ge=0)
     gain_decibels: float = Field(0.0, ge=0)
+    equalizer_decibels: float = Field(0.0, ge=0)
     mixup_alpha: float = Field(0.0, ge=0)
 
 
 class Training(_Table):
     """How a model is fitted.
 
-    The learning rate falls along a half cosine to zero over `epochs`. On a validation set, fitting
-    stops `patience` epochs after the lowest loss, though never before `min_epochs`.
+    The learning rate rises over `warmup_epochs`, then falls along a half cosine to zero at the end
+    of `epochs`. On a validation set, fitting stops `patience` epochs after the lowest loss, though
+    never before `min_epochs`.
     """
 
     epochs: int = Field(ge=1)
     min_epochs: int = Field(1, ge=1)
     patience: int = Field(ge=1)
+    warmup_epochs: int = Field(0, ge=0)
     batch_size: int = Field(64, ge=1)
     optimizer: Literal["adam", "adamw"] = "adam"
     learning_rate: float = Field(gt=0)

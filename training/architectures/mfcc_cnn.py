@@ -5,7 +5,7 @@ pooling, one dense layer. Normalisation is a layer of the model, so that it trav
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import keras
 import numpy as np
@@ -24,6 +24,7 @@ class Options(BaseModel):
 
     filters: tuple[int, ...]
     kernel_size: int = Field(3, ge=1)
+    pooling: Literal["max", "average"] = "max"
     pool_sizes: tuple[tuple[int, int], ...]
     dropout: tuple[float, ...]
     head_dropout: float = Field(0.0, ge=0, lt=1)
@@ -45,6 +46,7 @@ def build(
         training_features: float32 `[n, *input_shape]`, for the statistics of each coefficient.
     """
     chosen = Options.model_validate(dict(options))
+    pool = layers.MaxPooling2D if chosen.pooling == "max" else layers.AveragePooling2D
     normalization = layers.Normalization(axis=1, name="normalization")
     normalization.adapt(training_features)
 
@@ -60,7 +62,7 @@ def build(
             outputs = layers.BatchNormalization(momentum=0.95)(outputs)
         outputs = layers.ReLU()(outputs)
         if pool_size != (1, 1):
-            outputs = layers.MaxPooling2D(pool_size)(outputs)
+            outputs = pool(pool_size)(outputs)
         if dropout:
             outputs = layers.Dropout(dropout)(outputs)
     outputs = layers.GlobalAveragePooling2D()(outputs)
