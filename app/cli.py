@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from app.errors import HarkError, UnknownVersionError
-from app.settings import DEFAULT_MODEL_STORE
+from app.settings import DEFAULT_MODEL_STORE, SettingsError
 
 if TYPE_CHECKING:
     from app.inference.classification import Classification
@@ -40,10 +40,9 @@ def serve(
 ) -> None:
     """Start the service. HARK_* environment variables set the rest."""
     from app.server import serve
-    from app.settings import Settings
+    from app.settings import read_settings
 
-    settings = Settings() if workers is None else Settings(workers=workers)
-    if not serve(settings, host, port):
+    if not serve(read_settings(**({} if workers is None else {"workers": workers})), host, port):
         sys.exit(1)
 
 
@@ -104,7 +103,7 @@ def main() -> None:
     """Run the command line; a foreseen failure is one sentence and exit status 1."""
     try:
         application()
-    except HarkError as error:
+    except (HarkError, SettingsError) as error:
         print(f"hark: {error}", file=sys.stderr)
         sys.exit(1)
 

@@ -5,9 +5,9 @@ Service knobs only. What a feature is stands in each model's manifest, and nowhe
 
 import os
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 DEFAULT_MODEL_STORE: Final = Path(__file__).resolve().parents[1] / "model_store"
@@ -43,3 +43,20 @@ class Settings(BaseSettings):
     shutdown_seconds: float = Field(
         30.0, gt=0, description="How long requests in flight may take once asked to stop."
     )
+
+
+class SettingsError(Exception):
+    """A HARK_* variable has a value that it cannot have; the message names it."""
+
+
+def read_settings(**chosen: Any) -> Settings:
+    """Read the settings from the environment, but for those chosen otherwise.
+
+    Raises:
+        SettingsError: a value is not valid.
+    """
+    try:
+        return Settings(**chosen)
+    except ValidationError as error:
+        lines = (f"HARK_{str(e['loc'][0]).upper()}: {e['msg']}" for e in error.errors())
+        raise SettingsError("; ".join(lines)) from error

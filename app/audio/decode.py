@@ -120,7 +120,10 @@ class AudioReader:
 
     def _raise_for_no_samples(self) -> None:
         if self._file.frames == 0:
-            raise EmptyAudioError("The audio holds no sample. Check that the recording was started, and send it again.")
+            raise EmptyAudioError(
+                "The audio holds no sample. Check that the recording was started, and send it "
+                "again."
+            )
         raise TruncatedAudioError(
             "The audio was cut off before its first sample. Send the whole file."
         )
