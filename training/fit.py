@@ -43,7 +43,7 @@ class Examples:
 
 @dataclass(frozen=True, slots=True)
 class FittedModel:
-    """A fitted Keras model, the epochs it took, and its loss and accuracy after each."""
+    """A fitted Keras model, the best number of epochs, and loss and accuracy after each."""
 
     model: Any
     epochs: int
@@ -76,50 +76,54 @@ def fit_model(
     Args:
         recipe: decides everything.
         examples: what to fit on.
-        validation: where given, fitting stops early by the loss on it, and the weights of the
-            epoch with the lowest are kept.
+        validation: where given, fitting stops early by the loss on it. What counts then is the
+            number of epochs that gave the lowest loss; the model has gone on beyond them.
         epochs: where given, fit for exactly so many instead of the recipe's.
         on_epoch: called after each epoch with its losses and accuracies.
     """
-    training = recipe.training
-    keras.utils.set_random_seed(training.seed)
-    _make_deterministic()
-    n_epochs = epochs or training.epochs
+    keras.utils.set_random_seed(recipe.training.seed)
+    tensorflow.config.experimental.enable_op_determinism()
+    n_epochs = epochs or recipe.training.epochs
     batches = _AugmentedBatches(recipe, examples)
-    validation_batches = None if validation is None else _PlainBatches(validation)
-    model = build_model(
-        recipe.model, examples.features.shape[1:], examples.targets.shape[1], examples.features
-    )
-    model.compile(
-        optimizer=_optimizer(training, n_epochs, steps_per_epoch=len(batches)),
-        loss=keras.losses.CategoricalCrossentropy(label_smoothing=training.label_smoothing),
-        weighted_metrics=["accuracy"],
-    )
-    callbacks: list[Any] = [
-        keras.callbacks.LambdaCallback(on_epoch_end=lambda _epoch, logs: on_epoch(dict(logs or {})))
-    ]
-    if training.weights_average_momentum:
-        callbacks.append(keras.callbacks.SwapEMAWeights())
-    stopping = None
-    if validation is not None:
-        stopping = keras.callbacks.EarlyStopping(
-            monitor="val_loss",
-            patience=training.patience,
-            start_from_epoch=training.min_epochs - 1,
-            restore_best_weights=True,
-        )
-        callbacks.append(stopping)
+    model = _compiled_model(recipe, examples, n_epochs, steps_per_epoch=len(batches))
+    stopping = _early_stopping(recipe.training)
     history = model.fit(
         batches,
         epochs=n_epochs,
         verbose=0,
-        callbacks=callbacks,
-        validation_data=validation_batches,
+        callbacks=[
+            keras.callbacks.LambdaCallback(
+                on_epoch_end=lambda _epoch, logs: on_epoch(dict(logs or {}))
+            ),
+            *([keras.callbacks.SwapEMAWeights()] if recipe.training.averages_weights else []),
+            *([stopping] if validation else []),
+        ],
+        validation_data=_PlainBatches(validation) if validation else None,
     ).history
-    best_epoch = n_epochs if stopping is None else stopping.best_epoch + 1
+    best_epoch = stopping.best_epoch + 1 if validation else n_epochs
     # A fresh model over the same layers: saved without the optimizer, which is twice their size.
-    return FittedModel(
-        keras.Model(model.inputs, model.outputs, name=model.name), best_epoch, history
+    plain = keras.Model(model.inputs, model.outputs, name=model.name)
+    return FittedModel(plain, best_epoch, history)
+
+
+def _compiled_model(recipe: Recipe, examples: Examples, n_epochs: int, steps_per_epoch: int) -> Any:
+    training = recipe.training
+    model = build_model(
+        recipe.model, examples.features.shape[1:], examples.targets.shape[1], examples.features
+    )
+    model.compile(
+        optimizer=_optimizer(training, n_epochs, steps_per_epoch),
+        loss=keras.losses.CategoricalCrossentropy(label_smoothing=training.label_smoothing),
+        weighted_metrics=["accuracy"],
+    )
+    return model
+
+
+def _early_stopping(training: Training) -> Any:
+    return keras.callbacks.EarlyStopping(
+        monitor="val_loss",
+        patience=training.patience,
+        start_from_epoch=training.min_epochs - 1,
     )
 
 
@@ -186,11 +190,10 @@ class _PlainBatches(keras.utils.PyDataset):  # type: ignore[misc]  # keras ships
 
 
 def _optimizer(training: Training, n_epochs: int, steps_per_epoch: int) -> Any:
-    average = training.weights_average_momentum
     options = {
         "learning_rate": _schedule(training, n_epochs, steps_per_epoch),
-        "use_ema": average > 0,
-        "ema_momentum": average or 0.99,
+        "use_ema": training.averages_weights,
+        "ema_momentum": training.weights_average_momentum,
     }
     if training.optimizer == "adamw":
         return keras.optimizers.AdamW(weight_decay=training.weight_decay, **options)
@@ -209,7 +212,3 @@ def _schedule(training: Training, n_epochs: int, steps_per_epoch: int) -> Any:
         warmup_steps=warmup_epochs * steps_per_epoch,
         decay_steps=(n_epochs - warmup_epochs) * steps_per_epoch,
     )
-
-
-def _make_deterministic() -> None:
-    tensorflow.config.experimental.enable_op_determinism()

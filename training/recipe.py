@@ -60,6 +60,11 @@ class Training(_Table):
     weights_average_momentum: float = Field(0.0, ge=0, lt=1)
     seed: int = 0
 
+    @property
+    def averages_weights(self) -> bool:
+        """Whether the model's weights are a moving average of those the optimizer visits."""
+        return self.weights_average_momentum > 0
+
 
 class Recipe(_Table):
     """A published system, or our own, reproducible by name."""
