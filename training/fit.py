@@ -195,9 +195,11 @@ def _optimizer(training: Training, n_epochs: int, steps_per_epoch: int) -> Any:
         "use_ema": training.averages_weights,
         "ema_momentum": training.weights_average_momentum,
     }
-    if training.optimizer == "adamw":
-        return keras.optimizers.AdamW(weight_decay=training.weight_decay, **options)
-    return keras.optimizers.Adam(weight_decay=training.weight_decay or None, **options)
+    if training.optimizer == "adam":
+        return keras.optimizers.Adam(**options)
+    optimizer = keras.optimizers.AdamW(weight_decay=training.weight_decay, **options)
+    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+    return optimizer
 
 
 def _schedule(training: Training, n_epochs: int, steps_per_epoch: int) -> Any:
