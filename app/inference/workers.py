@@ -183,7 +183,9 @@ class Workers:
             ModelError: the model is refused.
         """
         if not self._all_were_ready:
-            raise NotReadyError("The service is starting. Try again in some seconds.")
+            raise self.refusal or NotReadyError(
+                "The service is starting. Try again in some seconds."
+            )
         loop = asyncio.get_running_loop()
         give_up_at = loop.time() + deadline_seconds
         worker = await self._next_idle(deadline_seconds)
@@ -209,9 +211,10 @@ class Workers:
         while True:
             try:
                 await worker.load(self._models)
-            except HarkError as error:
+            except Exception as error:  # whatever it is, the service stays up and says so
                 await self._after_failed_load(error)
                 continue
+            self.refusal = None
             self._ready.add(worker)
             self._all_were_ready = self._all_were_ready or self.ready_count == self.count
             self._idle.put_nowait(worker)
@@ -222,8 +225,9 @@ class Workers:
             logger.warning("compute process %s was lost; starting another", worker.process_id)
             self._on_restart("lost")
 
-    async def _after_failed_load(self, error: HarkError) -> None:
-        logger.error("a compute process could not start: %s", error)
+    async def _after_failed_load(self, error: Exception) -> None:
+        unforeseen = None if isinstance(error, HarkError) else error
+        logger.error("a compute process could not start: %s", error, exc_info=unforeseen)
         if isinstance(error, ModelError):
             self.refusal = error
         self._on_restart("failed_to_load")
