@@ -12,7 +12,7 @@ from app.errors import HarkError
 from app.settings import DEFAULT_MODEL_STORE
 from training import tables
 from training.datasets import DatasetError, load_dataset
-from training.progress import progress_bars
+from training.progress import show_progress
 from training.recipe import RecipeError, load_recipe, recipe_names
 
 # Everything that needs TensorFlow, scikit-learn or matplotlib is imported by the command that does:
@@ -52,7 +52,7 @@ def inspect(
     from training.report import save_png
 
     data = load_dataset(dataset)
-    with progress_bars(complaints) as begin:
+    with show_progress(complaints) as begin:
         result = audit(data, begin("reading headers", len(data.clips)))
     console.print(tables.label_table(result))
     console.print(tables.distribution_table(result))
@@ -76,7 +76,7 @@ def cross_validate_command(
     """Tell how well a recipe does on data that it was not fitted on."""
     from training import report, runs
 
-    with progress_bars(complaints) as begin:
+    with show_progress(complaints) as begin:
         run = runs.prepare(load_recipe(recipe), data, split, skip_unreadable, cache, begin)
         result = runs.cross_validate_run(run, begin)
     console.print(tables.cross_validation_table(result))
@@ -101,7 +101,7 @@ def fit(
     from training import runs
 
     runs.check_name(name)
-    with progress_bars(complaints) as begin:
+    with show_progress(complaints) as begin:
         run = runs.prepare(load_recipe(recipe), data, split, skip_unreadable, cache, begin)
         result = runs.cross_validate_run(run, begin)
         reference = runs.fit_and_export(run, result, name, store, _command_line(), begin)
@@ -125,7 +125,7 @@ def evaluate(
     dataset = load_dataset(data)
     if folds is not None:
         dataset = dataset.select_folds(folds.split(","))
-    with progress_bars(complaints) as begin:
+    with show_progress(complaints) as begin:
         result = runs.evaluate_version(model, dataset, store, begin)
     if as_json:
         console.print_json(result.metrics.model_dump_json())

@@ -25,8 +25,11 @@ def silent(_what: str, _units: int) -> Advance:
 
 
 @contextmanager
-def progress_bars(console: Console) -> Iterator[Begin]:
-    """Draw a bar for each piece of work, while the context lasts."""
+def show_progress(console: Console) -> Iterator[Begin]:
+    """Show each piece of work while the context lasts: a bar in a terminal, lines in a log."""
+    if not console.is_terminal:
+        yield _begin_with_lines(console)
+        return
     columns = (
         TextColumn("{task.description:<26}"),
         BarColumn(),
@@ -42,3 +45,20 @@ def progress_bars(console: Console) -> Iterator[Begin]:
             return lambda note: progress.update(task, advance=1, note=note)
 
         yield begin
+
+
+def _begin_with_lines(console: Console) -> Begin:
+    """Write a line at each tenth of a piece of work: a log is read while the work goes on."""
+
+    def begin(what: str, units: int) -> Advance:
+        done = 0
+
+        def advance(note: str) -> None:
+            nonlocal done
+            done += 1
+            if done == units or done % max(1, units // 10) == 0:
+                console.print(f"{what}: {done} of {units} {note}".rstrip(), highlight=False)
+
+        return advance
+
+    return begin
