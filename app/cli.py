@@ -57,6 +57,9 @@ def classify(
     store: Store = DEFAULT_MODEL_STORE,
 ) -> None:
     """Say what the sounds in files are, without a server."""
+    from app.inference.threads import compute_on_one_thread
+
+    compute_on_one_thread()
     from app.inference.classifier import Classifier
     from app.inference.store import ModelStore
 
@@ -111,7 +114,7 @@ def main() -> None:
 def _resolve(store: "ModelStore", model: str) -> "ModelReference":
     name, _, version = model.partition("@")
     if version and not version.isdecimal():
-        raise UnknownVersionError(f"{model!r}: a version is a number, as in urbansound@1")
+        raise UnknownVersionError(f"{model!r}: a version is a number, as in urbansound@1.")
     return store.resolve(name, int(version) if version else None)
 
 

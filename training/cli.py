@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 
 from app.errors import HarkError
+from app.inference.threads import compute_on_one_thread
 from app.settings import DEFAULT_MODEL_STORE
 from training import tables
 from training.datasets import DatasetError, load_dataset
@@ -148,6 +149,7 @@ def recipes() -> None:
 
 def main() -> None:
     """Run the command line; a foreseen failure is one sentence and exit status 1."""
+    compute_on_one_thread()
     try:
         application()
     except (DatasetError, RecipeError, HarkError) as error:

@@ -98,11 +98,13 @@ class AudioReader:
         self.close()
 
     def _read(self, buffer: NDArray[np.float32]) -> int:
-        """Fill `buffer` with the next frames and return how many there were; 0 at the end."""
-        try:
-            return len(self._file.read(out=buffer))
-        except soundfile.SoundFileError:
-            return 0  # damaged from here on: what came before it is still sound
+        """Fill `buffer` with the next frames and return how many there were; 0 at the end.
+
+        Calls libsndfile through soundfile's own binding: where a file breaks off inside the buffer,
+        `SoundFile.read` raises, and does not tell how many frames were decoded before.
+        """
+        pointer = soundfile._ffi.cast("float *", buffer.ctypes.data)
+        return int(soundfile._snd.sf_readf_float(self._file._file, pointer, len(buffer)))
 
     def _check_format(self) -> None:
         limits = self._limits
@@ -174,7 +176,7 @@ def _names_a_container(data: bytes | memoryview) -> bool:
     """Whether the first bytes are those of an accepted container (MP3 has no such mark)."""
     head = bytes(data[:12])
     return (head[:4] in (b"RIFF", b"RIFX", b"RF64") and head[8:12] in (b"WAVE", b"")) or (
-        head[:4] in (b"fLaC", b"OggS", b"caff", b".snd")
+        head[:4] in (b"fLaC", b"OggS", b"caff", b".snd", b"riff")
         or (head[:4] == b"FORM" and head[8:12] in (b"AIFF", b"AIFC"))
     )
 

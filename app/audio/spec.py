@@ -4,6 +4,7 @@ The spec is written into an artifact's manifest when a model is exported, and re
 it is served: no setting of the service can change a feature.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, Self, get_args
@@ -57,7 +58,7 @@ class MfccSpec:
         _require(self.n_mfcc <= self.n_mels, "n_mfcc must not exceed n_mels")
         _require(self.hop_length <= self.n_fft, "hop_length must not exceed n_fft")
         _require(0 <= self.mel_min_hz < self.mel_max_hz, "mel_min_hz must lie in [0, mel_max_hz)")
-        _require(self.top_db > 0, "top_db must be positive")
+        _require(0 < self.top_db < math.inf, "top_db must be positive and finite")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +84,7 @@ class FrontEndSpec:
         _require(self.downmix == "mean", "downmix must be 'mean'")
         _require(self.resampler == "soxr_hq", "resampler must be 'soxr_hq'")
         _require(self.padding in get_args(Padding), f"padding must be one of {get_args(Padding)}")
+        _require(math.isfinite(self.window_seconds), "window_seconds must be a finite number")
         _require(
             self.window_samples >= self.features.n_fft,
             "a window must hold at least one frame of n_fft samples",
@@ -104,7 +106,9 @@ class FrontEndSpec:
     @property
     def n_frames(self) -> int:
         """Feature frames in a window."""
-        return 1 + self.window_samples // self.features.hop_length
+        n_fft = self.features.n_fft
+        padded_samples = self.window_samples + 2 * (n_fft // 2)
+        return 1 + (padded_samples - n_fft) // self.features.hop_length
 
     @property
     def feature_shape(self) -> tuple[int, int, int]:

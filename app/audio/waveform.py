@@ -95,14 +95,14 @@ def cut_windows(waveform: NDArray[np.float32], spec: FrontEndSpec) -> Windows:
 
 def _mono_blocks(reader: AudioReader) -> Iterator[NDArray[np.float32]]:
     for block in reader.blocks():
-        mono = downmix(block)
-        # min and max propagate NaN, and a comparison with NaN is false.
-        if not (np.min(mono) >= -MAX_PEAK and np.max(mono) <= MAX_PEAK):
+        # Before the downmix, in which two channels may cancel each other. min and max propagate
+        # NaN, and a comparison with NaN is false.
+        if not (np.min(block) >= -MAX_PEAK and np.max(block) <= MAX_PEAK):
             raise InvalidSamplesError(
                 "The audio holds samples that are not numbers, infinite, or a million times full "
                 "scale. Export it again, as 16-bit PCM for example."
             )
-        yield mono
+        yield downmix(block)
 
 
 def _pad(audio: NDArray[np.float32], size: int, padding: Padding) -> NDArray[np.float32]:

@@ -12,14 +12,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from app.inference.store import ModelReference, ModelStore
+from app.inference.threads import compute_on_one_thread
 
 if TYPE_CHECKING:
     from app.inference.arena import ArenaReader
     from app.inference.classification import Classification
     from app.inference.classifier import Classifier
-
-# One thread a process: with more, the processes of a busy service stand in each other's way.
-_ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +45,7 @@ _process: _Process | None = None
 def start(store_root: Path, uploads: ArenaReader) -> None:
     """Prepare this process. Runs first in it, before anything heavy is imported."""
     global _process  # a pool's process has no other place to keep what it was given
-    for name in _ONE_THREAD:
-        os.environ[name] = "1"
+    compute_on_one_thread()
     os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
     _process = _Process(ModelStore(store_root), uploads, {})
 
