@@ -2,7 +2,7 @@
 
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
@@ -41,7 +41,7 @@ class Augmentation(_Table):
 
 
 class Training(_Table):
-    """How a model is fitted.
+    """How a model is fitted, with the optimizer Adam.
 
     The learning rate rises over `warmup_epochs`, then falls along a half cosine to zero at the end
     of `epochs`. On a validation set, fitting stops `patience` epochs after the lowest loss, though
@@ -53,17 +53,9 @@ class Training(_Table):
     patience: int = Field(ge=1)
     warmup_epochs: int = Field(0, ge=0)
     batch_size: int = Field(64, ge=1)
-    optimizer: Literal["adam", "adamw"] = "adam"
     learning_rate: float = Field(gt=0)
-    weight_decay: float = Field(0.0, ge=0)
     label_smoothing: float = Field(0.0, ge=0, lt=1)
-    weights_average_momentum: float = Field(0.0, ge=0, lt=1)
     seed: int = 0
-
-    @property
-    def averages_weights(self) -> bool:
-        """Whether the model's weights are a moving average of those the optimizer visits."""
-        return self.weights_average_momentum > 0
 
 
 class Recipe(_Table):
