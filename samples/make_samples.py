@@ -20,56 +20,54 @@ TIME: Final = np.arange(round(RATE_HZ * SECONDS)) / RATE_HZ
 
 
 def siren(rng: np.random.Generator) -> Waveform:
-    """A wailing siren: harmonics whose pitch rises and falls, in a street's echo and hum."""
-    pitch_hz = 900 + 450 * np.sin(2 * np.pi * 0.28 * TIME - 1)
+    """A wailing siren: harmonics whose pitch rises and falls, in a street's echo and rumble."""
+    pitch_hz = 790 + 276 * np.sin(2 * np.pi * 0.58 * TIME - 1)
     phase = 2 * np.pi * np.cumsum(pitch_hz) / RATE_HZ
-    wail = sum((np.sin(k * phase) / k**1.2 for k in range(1, 7)), start=np.zeros_like(TIME))
-    return _echo(wail) + 0.25 * _band_noise(rng, 60, 900)
+    wail = _harmonics(phase, count=8, rolloff=1.4)
+    return _echo(wail / wail.std()) + 0.03 * _band_noise(rng, 50, 540)
 
 
 def jackhammer(rng: np.random.Generator) -> Waveform:
-    """A jackhammer: some 22 blows a second, each a burst of noise over a ringing of metal."""
+    """A jackhammer: thirteen blows a second, each a burst of noise over a ringing of metal."""
+    blows_per_second = 13
+    n_blows = round((SECONDS - 0.05) * blows_per_second)
+    starts = np.arange(n_blows) / blows_per_second + rng.normal(0, 0.001, n_blows)
     blows = np.zeros_like(TIME)
-    starts = np.arange(0, SECONDS - 0.05, 1 / 22) + rng.normal(
-        0, 0.001, int((SECONDS - 0.05) * 22) + 1
-    )
-    for start in starts:
-        blows[max(0, round(start * RATE_HZ))] = rng.uniform(0.8, 1.0)
-    decay = np.exp(-np.arange(round(0.04 * RATE_HZ)) / (0.007 * RATE_HZ))
-    burst = decay * rng.normal(size=len(decay))
+    blows[np.round(np.abs(starts) * RATE_HZ).astype(int)] = rng.uniform(0.8, 1.0, n_blows)
+    decay = np.exp(-TIME[: round(0.06 * RATE_HZ)] / 0.03)
+    burst = decay * _band_noise(rng, 100, 2_900)[: len(decay)]
     ringing = decay * sum(np.sin(2 * np.pi * hz * TIME[: len(decay)]) for hz in (110, 870, 2_340))
-    hammer = scipy.signal.fftconvolve(blows, burst + 0.5 * ringing)[: len(TIME)]
-    return _echo(hammer) + 0.06 * _band_noise(rng, 50, 4_000)
+    hammer = scipy.signal.fftconvolve(blows, burst + 0.22 * ringing)[: len(TIME)]
+    return _echo(hammer / hammer.std()) + 0.035 * _band_noise(rng, 50, 6_900)
 
 
-def air_conditioner(rng: np.random.Generator) -> Waveform:
-    """An air conditioner: broad hiss of moving air over the hum of a compressor."""
-    hum = sum(
-        (np.sin(2 * np.pi * hz * TIME + hz) / n for n, hz in enumerate((60, 120, 180, 240), 1)),
-        start=np.zeros_like(TIME),
-    )
-    return 0.5 * _band_noise(rng, 80, 1_500) + 0.15 * _band_noise(rng, 1_500, 6_000) + 0.25 * hum
+def car_horn(rng: np.random.Generator) -> Waveform:
+    """A car's horn: three blasts of two tones a third apart, rich in harmonics."""
+    phase = 2 * np.pi * 396 * TIME
+    chord = _harmonics(phase, 11, 0.6) + _harmonics(1.26 * phase + 1, 11, 0.6)
+    blasts = (TIME % 1.4 < 1.23).astype(float)
+    blasts = scipy.signal.fftconvolve(blasts, np.full(600, 1 / 600), "same")  # no clicks
+    return _echo(blasts * chord / chord.std()) + 0.014 * _band_noise(rng, 50, 1_800)
 
 
 def dog_bark(rng: np.random.Generator) -> Waveform:
     """A barking dog: five short harmonic bursts whose pitch drops, with breath noise."""
+    time = TIME[: round(0.135 * RATE_HZ)]
+    envelope = np.minimum(time / 0.012, 1) * np.exp(-time / 0.117)
     sound = np.zeros_like(TIME)
     for start in (0.3, 0.85, 1.7, 2.3, 3.2):
-        length = round(0.19 * RATE_HZ)
-        time = TIME[:length]
-        pitch_hz = rng.uniform(520, 600) * np.exp(-2.2 * time)
-        phase = 2 * np.pi * np.cumsum(pitch_hz) / RATE_HZ
-        voice = sum((np.sin(k * phase) / k**0.7 for k in range(1, 12)), start=np.zeros(length))
-        envelope = np.minimum(time / 0.012, 1) * np.exp(-time / 0.07)
+        pitch_hz = rng.uniform(330, 380) * np.exp(-3.6 * time)
+        voice = _harmonics(2 * np.pi * np.cumsum(pitch_hz) / RATE_HZ, count=5, rolloff=0.45)
         first = round(start * RATE_HZ)
-        sound[first : first + length] += envelope * (voice + 0.6 * rng.normal(size=length))
-    return _echo(sound) + 0.004 * _band_noise(rng, 50, 3_000)
+        breath = 0.14 * rng.normal(size=len(time))
+        sound[first : first + len(time)] += envelope * (voice + breath)
+    return _echo(sound / np.abs(sound).max()) + 0.0004 * _band_noise(rng, 50, 3_000)
 
 
 SAMPLES: Final[dict[str, Callable[[np.random.Generator], Waveform]]] = {
     "siren": siren,
     "jackhammer": jackhammer,
-    "air_conditioner": air_conditioner,
+    "car_horn": car_horn,
     "dog_bark": dog_bark,
 }
 
@@ -84,6 +82,12 @@ def main() -> None:
         samples = 0.5 * stereo / np.abs(stereo).max()
         soundfile.write(folder / f"{name}.wav", samples, RATE_HZ, subtype="PCM_16")
         soundfile.write(folder / f"{name}.mp3", samples, RATE_HZ, format="MP3")
+
+
+def _harmonics(phase: Waveform, count: int, rolloff: float) -> Waveform:
+    """Return a sum of harmonics, the k-th of amplitude k ** -rolloff."""
+    tones: Waveform = np.sum([np.sin(k * phase) / k**rolloff for k in range(1, count + 1)], axis=0)
+    return tones
 
 
 def _band_noise(rng: np.random.Generator, low_hz: float, high_hz: float) -> Waveform:
