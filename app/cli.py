@@ -60,15 +60,18 @@ def classify(
     from app.inference.threads import compute_on_one_thread
 
     compute_on_one_thread()
+    from app.audio.decode import DecodeLimits
     from app.inference.classifier import Classifier
     from app.inference.store import ModelStore
+    from app.settings import read_settings
 
+    limits = DecodeLimits(max_seconds=read_settings().max_audio_seconds)
     models = ModelStore(store)
     classifier = Classifier.load(models.open(_resolve(models, model)))
     failed = False
     for file in files:
         try:
-            answer = classifier.classify(file.read_bytes())
+            answer = classifier.classify(file.read_bytes(), limits)
         except (HarkError, OSError) as error:
             failed = True
             _show_failure(file, error, as_json)
@@ -127,16 +130,17 @@ def _show_answer(file: Path, answer: "Classification", top_k: int, as_json: bool
         return
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     table = Table(
-        title=f"{file} ({answer.duration_seconds:.1f} s, {answer.model})",
+        title=Text(f"{file} ({answer.duration_seconds:.1f} s, {answer.model})"),
         title_justify="left",
         show_header=False,
         box=None,
     )
     for label, probability in answer.top(top_k):
         bar = "█" * round(probability * BAR_WIDTH)
-        table.add_row(label, f"[cyan]{bar:<{BAR_WIDTH}}[/cyan]", f"{probability:6.1%}")
+        table.add_row(Text(label), Text(f"{bar:<{BAR_WIDTH}}", "cyan"), f"{probability:6.1%}")
     Console().print(table)
 
 

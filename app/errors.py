@@ -11,6 +11,7 @@ HarkError
 │       └── InvalidSamplesError       it holds NaN, infinity or absurdly large values
 ├── UploadError               the request does not carry one file
 │   ├── UploadTooLargeError       more bytes than the limit
+│   ├── UploadTooSlowError        the bytes did not arrive in time
 │   ├── MalformedUploadError      the multipart body breaks its own rules
 │   ├── MissingFileError          no part named `file`
 │   └── DuplicateFileError        more than one part named `file`
@@ -101,6 +102,13 @@ class UploadTooLargeError(UploadError):
 
     code = "upload_too_large"
     title = "The upload is too large"
+
+
+class UploadTooSlowError(UploadError):
+    """The request's bytes did not arrive in time."""
+
+    code = "upload_too_slow"
+    title = "The upload took too long"
 
 
 class MalformedUploadError(UploadError):

@@ -37,6 +37,9 @@ class Settings(BaseSettings):
         25_000_000, ge=1_000, le=1_000_000_000, description="Largest request body."
     )
     max_audio_seconds: float = Field(600.0, gt=0, description="Longest clip.")
+    upload_seconds: float = Field(
+        60.0, gt=0, description="How long a request's body may take to arrive."
+    )
     deadline_seconds: float = Field(
         30.0, gt=0, description="From a request's last byte to its answer."
     )

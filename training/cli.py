@@ -153,7 +153,7 @@ def main() -> None:
     try:
         application()
     except (DatasetError, RecipeError, HarkError) as error:
-        complaints.print(f"[red]hark-train:[/red] {error}", highlight=False)
+        complaints.print(f"hark-train: {error}", highlight=False, markup=False)
         sys.exit(1)
 
 

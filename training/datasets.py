@@ -177,10 +177,24 @@ def _from_csv(path: Path) -> Dataset:
 def _rows(path: Path, columns: tuple[str, ...]) -> list[dict[str, str]]:
     with path.open(newline="", encoding="utf-8-sig") as file:
         reader = csv.DictReader(file)
-        missing = [name for name in columns if name not in (reader.fieldnames or [])]
+        missing = [name for name in columns if name not in _header_of(reader, path)]
         if missing:
             raise DatasetError(f"{path} has no column {', '.join(missing)}")
-        return list(reader)
+        try:
+            rows = list(reader)
+        except (UnicodeDecodeError, csv.Error) as error:
+            raise DatasetError(f"{path} is not a CSV in UTF-8: {error}") from error
+    for row in rows:
+        if not all(row[name] for name in columns):
+            raise DatasetError(f"{path} has a row without {', '.join(columns)}: {row}")
+    return rows
+
+
+def _header_of(reader: csv.DictReader[str], path: Path) -> list[str]:
+    try:
+        return list(reader.fieldnames or [])
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise DatasetError(f"{path} is not a CSV in UTF-8: {error}") from error
 
 
 def _audio_files_below(folder: Path) -> list[Path]:

@@ -2,9 +2,9 @@
 
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from app.audio.spec import FrontEndSpec, MfccSpec
 
@@ -37,6 +37,7 @@ class Augmentation(_Table):
     time_masks: int = Field(0, ge=0)
     gain_decibels: float = Field(0.0, ge=0)
     equalizer_decibels: float = Field(0.0, ge=0)
+    narrowband_share: float = Field(0.0, ge=0, le=1)
     mixup_alpha: float = Field(0.0, ge=0)
 
 
@@ -57,6 +58,12 @@ class Training(_Table):
     label_smoothing: float = Field(0.0, ge=0, lt=1)
     seed: int = 0
 
+    @model_validator(mode="after")
+    def _check_epochs(self) -> Self:
+        if self.min_epochs > self.epochs:
+            raise ValueError("min_epochs must not exceed epochs")
+        return self
+
 
 class Recipe(_Table):
     """A published system, or our own, reproducible by name."""
@@ -69,6 +76,13 @@ class Recipe(_Table):
     model: ModelOptions
     training: Training
     augmentation: Augmentation = Augmentation()
+
+    @model_validator(mode="after")
+    def _check_invertible(self) -> Self:
+        features = self.front_end.features
+        if self.augmentation.narrowband_share and features.n_mfcc != features.n_mels:
+            raise ValueError("narrowband_share needs as many n_mfcc as n_mels")
+        return self
 
     @field_validator("front_end", mode="before")
     @classmethod

@@ -36,7 +36,7 @@ _UPLOAD: Final[dict[str, Any]] = {
 _DEFAULT_TOP_K: Final = 5
 
 router = APIRouter(
-    prefix="/v1", tags=["classify"], responses=problem_responses(400, 413, 415, 422, 503, 504)
+    prefix="/v1", tags=["classify"], responses=problem_responses(400, 408, 413, 415, 422, 503, 504)
 )
 
 
@@ -78,6 +78,8 @@ async def classify_with_version(
 async def _classify_upload(
     request: Request, service: Service, model: ModelReference, top_k: int
 ) -> ClassificationAnswer:
+    settings = service.settings
+    service.workers.check_ready()  # before the body is sent, and not only after it
     with service.admitted() as upload:
-        await receive_upload(request, upload, service.settings.max_upload_bytes)
+        await receive_upload(request, upload, settings.max_upload_bytes, settings.upload_seconds)
         return ClassificationAnswer.of(await service.classify(model, upload), top_k)

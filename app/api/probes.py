@@ -25,20 +25,22 @@ class Readiness(BaseModel):
     workers: int
 
 
+@router.head("/livez", include_in_schema=False)
 @router.get("/livez")
 async def live() -> Liveness:
     """Say that the HTTP process answers; touches no model."""
     return Liveness()
 
 
+@router.head("/readyz", include_in_schema=False)
 @router.get("/readyz", responses=problem_responses(503))
 async def ready(service: ServiceDependency) -> Readiness:
     """Say whether requests are answered: once every compute process has loaded and probed."""
     workers = service.workers
     if workers.ready:
         return Readiness(workers_ready=workers.ready_count, workers=workers.count)
-    if workers.refusal is not None:
-        raise workers.refusal
+    if refusal := workers.refusal_now():
+        raise refusal
     raise NotReadyError(
         f"{workers.ready_count} of {workers.count} compute processes are ready. Try again in some "
         "seconds."

@@ -1,6 +1,5 @@
 """Problems: every error as `application/problem+json` (RFC 9457), and the status of each."""
 
-import logging
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -11,14 +10,13 @@ from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
 from app import errors
-from app.api.request_context import request_id_of
-
-logger = logging.getLogger(__name__)
+from app.api.request_context import REQUEST_ID_HEADER, request_id_of
 
 STATUS_OF_ERROR: Final[dict[type[errors.HarkError], int]] = {
     errors.NotAudioError: 415,
     errors.UnusableAudioError: 422,
     errors.UploadTooLargeError: 413,
+    errors.UploadTooSlowError: 408,
     errors.MalformedUploadError: 400,
     errors.MissingFileError: 422,
     errors.DuplicateFileError: 422,
@@ -110,8 +108,6 @@ def problem_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
 async def _on_hark_error(request: Request, error: Exception) -> ProblemResponse:
     assert isinstance(error, errors.HarkError)
     status = status_of(type(error))
-    if isinstance(error, errors.ArtifactError):
-        logger.error("%s", error)
     retry_after = RETRY_AFTER_SECONDS.get(type(error))
     headers = {} if retry_after is None else {"Retry-After": str(retry_after)}
     return problem_response(request, status, error.code, error.title, str(error), **headers)
@@ -146,4 +142,6 @@ async def _on_defect(request: Request, error: Exception) -> ProblemResponse:
         "internal_error",
         "Something went wrong here",
         "The service failed in a way that it should not. Report it with the request_id.",
+        # Starlette answers defects outside of the middleware that adds it elsewhere.
+        **{REQUEST_ID_HEADER: request_id_of(request.scope)},
     )

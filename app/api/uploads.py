@@ -4,6 +4,7 @@ Starlette's own form parser would write it to a temporary file, to be read again
 for the size of a part.
 """
 
+import asyncio
 from typing import Final
 
 from fastapi import Request
@@ -16,6 +17,7 @@ from app.errors import (
     MalformedUploadError,
     MissingFileError,
     UploadTooLargeError,
+    UploadTooSlowError,
 )
 from app.inference.arena import Block
 
@@ -23,16 +25,20 @@ FILE_FIELD: Final = "file"
 _HOW_TO: Final = "Send one as multipart/form-data: curl -F file=@sound.wav"
 
 
-async def receive_upload(request: Request, upload: Block, max_bytes: int) -> None:
+async def receive_upload(
+    request: Request, upload: Block, max_bytes: int, max_seconds: float
+) -> None:
     """Receive a request's body, and write the file in it to `upload`.
 
     Args:
         request: a request whose body nobody has read.
         upload: an empty block of at least `max_bytes`.
         max_bytes: the largest body.
+        max_seconds: how long it may take to arrive.
 
     Raises:
         UploadTooLargeError: the body is larger, or says that it will be.
+        UploadTooSlowError: it did not arrive in time.
         MalformedUploadError: the body is no multipart body, or was cut off.
         MissingFileError: there is no part named `file`.
         DuplicateFileError: there is more than one.
@@ -41,13 +47,19 @@ async def receive_upload(request: Request, upload: Block, max_bytes: int) -> Non
     receiver = _FileReceiver(_boundary_of(request), upload)
     n_received = 0
     try:
-        async for chunk in request.stream():
-            n_received += len(chunk)
-            if n_received > max_bytes:
-                raise _too_large(max_bytes)
-            receiver.feed(chunk)
+        async with asyncio.timeout(max_seconds):
+            async for chunk in request.stream():
+                n_received += len(chunk)
+                if n_received > max_bytes:
+                    raise _too_large(max_bytes)
+                receiver.feed(chunk)
     except ClientDisconnect as error:
         raise MalformedUploadError("The connection ended before the upload did.") from error
+    except TimeoutError as error:
+        raise UploadTooSlowError(
+            f"The upload did not arrive within {max_seconds:g} seconds. Send it over a faster "
+            "connection, or a smaller file (MP3)."
+        ) from error
     receiver.finish()
 
 

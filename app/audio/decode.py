@@ -27,6 +27,8 @@ ACCEPTED_FORMATS_IN_WORDS: Final = "WAV, MP3, FLAC, Ogg Vorbis, Opus or AIFF"
 # 64 Ki frames of stereo float32 are half a megabyte: large enough that calls cost nothing, small
 # enough that a block stays in the processor's cache between decoding, downmix and resampling.
 BLOCK_FRAMES: Final = 1 << 16
+# One frame of MP3: the most that is lost where one is damaged.
+PIECE_FRAMES: Final = 1152
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,11 +102,19 @@ class AudioReader:
     def _read(self, buffer: NDArray[np.float32]) -> int:
         """Fill `buffer` with the next frames and return how many there were; 0 at the end.
 
-        Calls libsndfile through soundfile's own binding: where a file breaks off inside the buffer,
-        `SoundFile.read` raises, and does not tell how many frames were decoded before.
+        Calls libsndfile through soundfile's own binding, a piece at a time. Where a file breaks
+        off, `SoundFile.read` raises and does not tell how many frames were decoded before, and
+        mpg123 drops all that the failing call had decoded.
         """
-        pointer = soundfile._ffi.cast("float *", buffer.ctypes.data)
-        return int(soundfile._snd.sf_readf_float(self._file._file, pointer, len(buffer)))
+        n_read = 0
+        while n_read < len(buffer):
+            piece = buffer[n_read : n_read + PIECE_FRAMES]
+            pointer = soundfile._ffi.cast("float *", piece.ctypes.data)
+            n_piece = int(soundfile._snd.sf_readf_float(self._file._file, pointer, len(piece)))
+            n_read += n_piece
+            if n_piece < len(piece):
+                break
+        return n_read
 
     def _check_format(self) -> None:
         limits = self._limits
@@ -123,8 +133,8 @@ class AudioReader:
     def _raise_for_no_samples(self) -> None:
         if self._file.frames == 0:
             raise EmptyAudioError(
-                "The audio holds no sample. Check that the recording was started, and send it "
-                "again."
+                "The audio's header says that it holds no sample. Check that the recording was "
+                "started, and ended properly, and send it again."
             )
         raise TruncatedAudioError(
             "The audio was cut off before its first sample. Send the whole file."
@@ -159,7 +169,7 @@ def _open(data: bytes | memoryview) -> soundfile.SoundFile:
         if _names_a_container(data):
             raise TruncatedAudioError(
                 "The file begins as audio and breaks off, or breaks its format, before the first "
-                "sample. Send the whole file."
+                "sample. Send the whole file, or convert it to 16-bit PCM WAV."
             ) from error
         raise NotAudioError(
             f"The bytes are not audio in a known format. Send {ACCEPTED_FORMATS_IN_WORDS}."

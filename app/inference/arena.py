@@ -37,10 +37,6 @@ class Block:
         self._arena.memory[start : start + len(data)] = data
         self.length = end
 
-    def clear(self) -> None:
-        """Forget what was written."""
-        self.length = 0
-
 
 class Arena:
     """All blocks, as the HTTP process sees them.

@@ -10,8 +10,16 @@ import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
+from zipfile import BadZipFile
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    field_validator,
+)
 
 from app.audio.spec import FrontEndSpec, SpecError
 from app.errors import CorruptArtifactError, ForeignArtifactError, IncompleteArtifactError
@@ -24,6 +32,8 @@ MANIFEST_FILE: Final = "manifest.json"
 MODEL_FILE: Final = "model.keras"
 FRONT_END_FILE: Final = "front_end.npz"
 REQUIRED_FILES: Final = frozenset({MODEL_FILE, FRONT_END_FILE})
+
+ADVICE: Final = "Restore the version from its source, or remove it."
 
 ModelName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
@@ -73,6 +83,13 @@ class Manifest(_Record):
     metrics: dict[str, float]
     probe: Probe
 
+    @field_validator("labels")
+    @classmethod
+    def _check_distinct(cls, labels: list[str]) -> list[str]:
+        if len(set(labels)) < len(labels):
+            raise ValueError("a label occurs twice")
+        return labels
+
     @property
     def front_end_spec(self) -> FrontEndSpec:
         """The manifest's front end, validated."""
@@ -104,8 +121,8 @@ class Artifact:
         for name, expected in manifest.files.items():
             if _sha256_of(folder / name) != expected:
                 raise CorruptArtifactError(
-                    f"{folder}: {name} is not the file that was exported (its sha256 differs from "
-                    "the manifest's). Restore the version from its source, or remove it."
+                    f"{place_of(folder)}: {name} is not the file that was exported (its sha256 "
+                    f"differs from the manifest's). {ADVICE}"
                 )
         return cls(folder, manifest)
 
@@ -123,11 +140,12 @@ class Artifact:
         import numpy as np  # not above: the HTTP process reads manifests, and needs no numpy
 
         try:
-            with np.load(self.folder / FRONT_END_FILE, allow_pickle=False) as tables:
-                return dict(tables)
-        except (OSError, ValueError) as error:
+            with (self.folder / FRONT_END_FILE).open("rb") as file:
+                # dict() fails on what is no archive of named arrays, but a single one.
+                return dict(np.load(file, allow_pickle=False))
+        except (OSError, ValueError, TypeError, EOFError, BadZipFile) as error:
             raise CorruptArtifactError(
-                f"{self.folder}: {FRONT_END_FILE} cannot be read ({error})."
+                f"{place_of(self.folder)}: {FRONT_END_FILE} cannot be read ({error}). {ADVICE}"
             ) from error
 
 
@@ -141,32 +159,44 @@ def read_manifest(folder: Path) -> Manifest:
     path = folder / MANIFEST_FILE
     if not path.is_file():
         raise IncompleteArtifactError(
-            f"{folder}: there is no {MANIFEST_FILE}. The version was copied in part, or this is "
-            "not a model version: copy it whole, or remove the folder."
+            f"{place_of(folder)}: there is no {MANIFEST_FILE}. The version was copied in part, or "
+            "this is not a model version: copy it whole, or remove the folder."
         )
     try:
         manifest = Manifest.model_validate_json(path.read_bytes())
         manifest.front_end_spec  # noqa: B018  # read for its checks
     except (ValidationError, SpecError) as error:
         raise ForeignArtifactError(
-            f"{folder}: {MANIFEST_FILE} is not one that this release reads: {_first_line(error)}"
+            f"{place_of(folder)}: {MANIFEST_FILE} is not one that this release reads: "
+            f"{_first_line(error)}. {ADVICE}"
         ) from error
     missing = sorted(
         name for name in REQUIRED_FILES | set(manifest.files) if not (folder / name).is_file()
     )
     if missing:
         raise IncompleteArtifactError(
-            f"{folder}: {', '.join(missing)} missing. Copy the version whole, or remove it."
+            f"{place_of(folder)}: {', '.join(missing)} missing. Copy the version whole, or remove "
+            "it."
         )
     unlisted = sorted(REQUIRED_FILES - set(manifest.files))
     if unlisted:
-        raise ForeignArtifactError(f"{folder}: the manifest gives no hash of {', '.join(unlisted)}")
+        raise ForeignArtifactError(
+            f"{place_of(folder)}: the manifest gives no hash of {', '.join(unlisted)}. {ADVICE}"
+        )
     if (manifest.name, str(manifest.version)) != (folder.parent.name, folder.name):
         raise ForeignArtifactError(
-            f"{folder}: the manifest is that of {manifest.name}, version {manifest.version}. "
-            "Move the folder to its own place."
+            f"{place_of(folder)}: the manifest is that of {manifest.name}, version "
+            f"{manifest.version}. Move the folder to its own place."
         )
     return manifest
+
+
+def place_of(folder: Path) -> str:
+    """Return how a version is called in messages: its folder's place in the store, no more.
+
+    The messages reach clients, whom the server's paths do not concern.
+    """
+    return f"{folder.parent.name}@{folder.name}"
 
 
 def hash_files(folder: Path) -> dict[str, str]:

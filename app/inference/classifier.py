@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from app.audio.decode import DecodeLimits
 from app.audio.frontend import FrontEnd
 from app.errors import CorruptArtifactError, ProbeMismatchError
-from app.inference.artifact import Artifact, Probe
+from app.inference.artifact import ADVICE, Artifact, Probe
 from app.inference.classification import Classification, StageSeconds
 from app.inference.engine import Engine, KerasEngine
 from app.inference.probe import probe_wav
@@ -56,7 +56,9 @@ class Classifier:
         try:
             front_end = FrontEnd(spec, artifact.front_end_tables())
         except ValueError as error:
-            raise CorruptArtifactError(f"{artifact.folder}: {error}.") from error
+            raise CorruptArtifactError(
+                f"{manifest.name}@{manifest.version}: {error}. {ADVICE}"
+            ) from error
         engine = KerasEngine(artifact.model_path, spec.feature_shape)
         reference = ModelReference(manifest.name, manifest.version)
         classifier = cls(reference, manifest.labels, front_end, engine)
@@ -104,12 +106,13 @@ class Classifier:
             answer = self.classify(probe_wav())
         except ValueError as error:  # zip, where outputs and labels differ in number
             raise CorruptArtifactError(
-                f"{self.reference}: the model's outputs do not match its {len(self.labels)} labels."
+                f"{self.reference}: the model's outputs do not match its {len(self.labels)} "
+                f"labels. {ADVICE}"
             ) from error
         if len(probe.probabilities) != len(answer.probabilities):
             raise CorruptArtifactError(
                 f"{self.reference}: the probe has {len(probe.probabilities)} probabilities for "
-                f"{len(answer.probabilities)} labels."
+                f"{len(answer.probabilities)} labels. {ADVICE}"
             )
         difference = np.abs(np.subtract(list(answer.probabilities.values()), probe.probabilities))
         # Written so that NaN fails too.

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.errors import CorruptArtifactError
+from app.inference.artifact import ADVICE, place_of
 from app.inference.tensorflow_import import import_tensorflow
 
 
@@ -66,10 +67,15 @@ def _load(path: Path, feature_shape: tuple[int, ...]) -> Any:
     try:
         model = keras.saving.load_model(path, compile=False, safe_mode=True)
     except Exception as error:  # Keras documents no exception types for damaged files
-        raise CorruptArtifactError(f"{path}: Keras cannot load the model ({error}).") from error
-    if tuple(model.input_shape[1:]) != feature_shape:
         raise CorruptArtifactError(
-            f"{path}: the model takes features of shape {tuple(model.input_shape[1:])}, its front "
-            f"end makes {feature_shape}."
+            f"{place_of(path.parent)}: {path.name}: Keras cannot load the model ({error}). {ADVICE}"
+        ) from error
+    # An unbuilt model has no input shape, and one of several inputs a list of them.
+    shape = getattr(model, "input_shape", None)
+    taken = tuple(shape[1:]) if isinstance(shape, tuple) else shape
+    if taken != feature_shape:
+        raise CorruptArtifactError(
+            f"{place_of(path.parent)}: {path.name}: the model takes features of shape {taken}, its "
+            f"front end makes {feature_shape}. {ADVICE}"
         )
     return model

@@ -94,5 +94,5 @@ def _version_numbers(folder: Path) -> list[int]:
     return sorted(
         int(path.name)
         for path in folder.iterdir()
-        if re.fullmatch(r"[1-9]\d{0,8}", path.name) and path.is_dir()
+        if re.fullmatch(r"[1-9][0-9]{0,8}", path.name) and path.is_dir()
     )

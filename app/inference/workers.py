@@ -9,7 +9,9 @@ and the death of one at the wrong moment stops them all.
 import asyncio
 import logging
 import multiprocessing
+import threading
 from collections.abc import Callable
+from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Final, TypeVar
@@ -34,6 +36,7 @@ Argument = TypeVar("Argument")
 Result = TypeVar("Result")
 
 LOAD_SECONDS: Final = 120.0  # for a process to start, import TensorFlow, and load and warm models
+GRACE_SECONDS: Final = 0.5  # beyond a deadline, for Pebble to say that it was missed
 POLL_SECONDS: Final = 0.25  # how often an idle process is looked after
 RETRY_SECONDS: Final = 10.0  # between attempts to load a model that was refused
 
@@ -44,6 +47,7 @@ class _Worker:
     def __init__(self, store: Path, uploads: ArenaReader) -> None:
         self._initial_arguments = (store, uploads)
         self._pool = self._new_pool()
+        self._stopping = threading.Lock()
         self.lost = asyncio.Event()
         self.process_id: int | None = None
 
@@ -79,35 +83,47 @@ class _Worker:
 
     def stop(self) -> None:
         """End the process, whatever it does. Blocks for some seconds at most."""
-        self._pool.stop()  # type: ignore[no-untyped-call]
-        self._pool.join()
+        # Two threads that close the same pipe at a time may close another's in its place.
+        with self._stopping:
+            self._pool.stop()  # type: ignore[no-untyped-call]
+            self._pool.join()
 
     async def _run(
         self, function: Callable[[Argument], Result], argument: Argument, seconds: float
     ) -> Result:
-        healthy = False
+        died = True
         try:
-            future = self._pool.schedule(function, args=[argument], timeout=seconds)
-            result = await asyncio.wrap_future(future)
-            healthy = True
-        except HarkError:
-            healthy = True
-            raise
+            # Pebble ends the process at the deadline, and tells only once it is gone; one that
+            # hangs in the kernel or was stopped takes seconds to go, which nobody is to wait for.
+            async with asyncio.timeout(seconds + GRACE_SECONDS):
+                result = await asyncio.wrap_future(self._schedule(function, argument, seconds))
+            died = False
         except TimeoutError as error:
             raise DeadlineExceededError(
                 f"The answer took longer than {seconds:.3g} seconds, and was given up. Send a "
                 "shorter clip, or try again when the service is less busy."
             ) from error
-        except (ProcessExpired, BrokenProcessPool, RuntimeError) as error:
+        except (ProcessExpired, BrokenProcessPool) as error:
             raise WorkerCrashedError(
                 "The process that computed this request died. Try once more; if it fails again, "
                 "the file breaks the decoder: convert it to WAV."
             ) from error
+        except Exception:
+            died = False  # raised by the function, in a process that lives on
+            raise
         else:
             return result
         finally:
-            if not healthy:
+            if died:
                 self.lost.set()
+
+    def _schedule(
+        self, function: Callable[[Argument], Result], argument: Argument, seconds: float
+    ) -> "Future[Result]":
+        try:
+            return self._pool.schedule(function, args=[argument], timeout=seconds)
+        except RuntimeError as error:  # Pebble's word for a pool that has lost its process
+            raise BrokenProcessPool(str(error)) from error
 
     def _new_pool(self) -> ProcessPool:
         return ProcessPool(
@@ -182,10 +198,7 @@ class Workers:
             AudioError: the bytes cannot be used.
             ModelError: the model is refused.
         """
-        if not self._all_were_ready:
-            raise self.refusal or NotReadyError(
-                "The service is starting. Try again in some seconds."
-            )
+        self.check_ready()
         loop = asyncio.get_running_loop()
         give_up_at = loop.time() + deadline_seconds
         worker = await self._next_idle(deadline_seconds)
@@ -194,6 +207,22 @@ class Workers:
         finally:
             if worker.alive:
                 self._idle.put_nowait(worker)
+
+    def check_ready(self) -> None:
+        """Refuse a request that could not be answered in any case.
+
+        Raises:
+            NotReadyError: the processes are still starting.
+            ModelError: none is there, since a model is refused.
+        """
+        if not self._all_were_ready or (self.refusal and not self._ready):
+            raise self.refusal_now() or NotReadyError(
+                "The service is starting. Try again in some seconds."
+            )
+
+    def refusal_now(self) -> ModelError | None:
+        """Return why a model is refused, to be raised: without the traces of earlier raises."""
+        return self.refusal and self.refusal.with_traceback(None)
 
     async def _next_idle(self, seconds: float) -> _Worker:
         try:
@@ -222,8 +251,16 @@ class Workers:
             while worker.alive:
                 await self._wait_for_loss(worker)
             self._ready.discard(worker)
+            self._forget_idle(worker)
             logger.warning("compute process %s was lost; starting another", worker.process_id)
             self._on_restart("lost")
+
+    def _forget_idle(self, worker: _Worker) -> None:
+        """Take a worker that died while idle out of the queue, lest it stand there twice."""
+        for _ in range(self._idle.qsize()):
+            other = self._idle.get_nowait()
+            if other is not worker:
+                self._idle.put_nowait(other)
 
     async def _after_failed_load(self, error: Exception) -> None:
         unforeseen = None if isinstance(error, HarkError) else error

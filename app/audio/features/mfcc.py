@@ -81,4 +81,6 @@ def _table(
     table = tables[name]
     if table.shape != shape:
         raise ValueError(f"the front end's table {name!r} is {table.shape}, not {shape}")
+    if not np.issubdtype(table.dtype, np.floating):
+        raise ValueError(f"the front end's table {name!r} holds {table.dtype}, not numbers")
     return np.ascontiguousarray(table, dtype=np.float32)

@@ -1,0 +1,140 @@
+"""Arena: bytes reach another process in place, blocks stay apart, memory is given back."""
+
+import mmap
+import multiprocessing
+import os
+from collections.abc import Iterator
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+import pytest
+
+from app.inference.arena import KEPT_BYTES, Arena, ArenaReader
+
+MIB = 1024 * 1024
+
+
+@pytest.fixture
+def arena() -> Iterator[Arena]:
+    arena = Arena(n_blocks=3, block_bytes=8 * MIB)
+    yield arena
+    arena.close()
+
+
+def arenas_of_this_process() -> dict[int, int]:
+    """Map each arena's inode to the bytes of memory that it occupies."""
+    open_files = (path for path in Path("/proc/self/fd").iterdir() if path.is_symlink())
+    statuses = [path.stat() for path in open_files if "hark-uploads" in str(path.readlink())]
+    return {status.st_ino: status.st_blocks * 512 for status in statuses}
+
+
+def occupied_bytes() -> int:
+    return sum(arenas_of_this_process().values())
+
+
+def test_what_is_written_piece_by_piece_is_read_whole(arena: Arena) -> None:
+    block = arena.take()
+    for piece in (b"RIFF", memoryview(b"....WAVE"), b""):
+        block.write(piece)
+    assert block.length == 12
+    assert bytes(arena.share().read(block.offset, block.length)) == b"RIFF....WAVE"
+
+
+def read_in_another_process(reader: ArenaReader, pipe: Connection) -> None:
+    while (place := pipe.recv()) is not None:
+        pipe.send(bytes(reader.read(*place)))
+
+
+def test_a_spawned_process_reads_what_is_written_before_and_after_its_start(arena: Arena) -> None:
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe()
+    early, late = arena.take(), arena.take()
+    early.write(os.urandom(100))
+    process = context.Process(target=read_in_another_process, args=(arena.share(), theirs))
+    process.start()
+    late.write(os.urandom(3 * MIB))
+    for block in (early, late):
+        ours.send((block.offset, block.length))
+        assert ours.recv() == arena.memory[block.offset : block.offset + block.length]
+    ours.send(None)
+    process.join()
+    assert process.exitcode == 0
+
+
+@pytest.mark.parametrize("block_bytes", [1, mmap.PAGESIZE - 1, mmap.PAGESIZE, mmap.PAGESIZE + 1])
+def test_full_blocks_do_not_overlap(block_bytes: int) -> None:
+    arena = Arena(n_blocks=4, block_bytes=block_bytes)
+    blocks = [arena.take() for _ in range(4)]
+    for index, block in enumerate(blocks):
+        block.write(bytes([index + 1]) * block_bytes)
+    reader = arena.share()
+    for index, block in enumerate(blocks):
+        assert bytes(reader.read(block.offset, block.length)) == bytes([index + 1]) * block_bytes
+    arena.close()
+
+
+def test_a_block_too_small_refuses_and_keeps_what_it_had(arena: Arena) -> None:
+    block = arena.take()
+    block.write(b"x" * (8 * MIB - 1))
+    with pytest.raises(ValueError, match="8388609 bytes do not fit into a block of 8388608"):
+        block.write(b"yz")
+    block.write(b"y")
+    assert block.length == 8 * MIB
+    assert bytes(arena.share().read(block.offset + 8 * MIB - 2, 2)) == b"xy"
+
+
+def test_a_refused_write_does_not_touch_the_next_block(arena: Arena) -> None:
+    blocks = [arena.take() for _ in range(3)]
+    for block in blocks:
+        with pytest.raises(ValueError, match="do not fit"):
+            block.write(b"x" * (8 * MIB + 1))
+    assert occupied_bytes() == 0
+
+
+def test_there_are_no_more_blocks_than_were_asked_for(arena: Arena) -> None:
+    blocks = [arena.take() for _ in range(3)]
+    with pytest.raises(IndexError):
+        arena.take()
+    arena.give_back(blocks[1])
+    again = arena.take()
+    assert again.offset == blocks[1].offset
+    assert again.length == 0
+
+
+def test_a_block_costs_what_is_in_it(arena: Arena) -> None:
+    assert occupied_bytes() == 0
+    arena.take().write(b"x" * MIB)
+    assert occupied_bytes() == MIB
+
+
+def test_the_memory_of_a_big_upload_is_given_back(arena: Arena) -> None:
+    neighbour, block = arena.take(), arena.take()
+    neighbour.write(b"n" * 8 * MIB)
+    block.write(b"x" * 8 * MIB)
+    assert occupied_bytes() == 16 * MIB
+    arena.give_back(block)
+    assert occupied_bytes() == 8 * MIB + KEPT_BYTES
+    assert bytes(arena.share().read(neighbour.offset, neighbour.length)) == b"n" * 8 * MIB
+
+
+def test_the_memory_of_many_uploads_does_not_add_up(arena: Arena) -> None:
+    for _ in range(5):
+        block = arena.take()
+        block.write(b"x" * 8 * MIB)
+        arena.give_back(block)
+    assert occupied_bytes() == KEPT_BYTES
+
+
+def test_a_reader_cannot_write(arena: Arena) -> None:
+    block = arena.take()
+    block.write(b"sound")
+    with pytest.raises(TypeError, match="read-only"):
+        arena.share().read(block.offset, block.length)[0] = 0
+
+
+def test_a_closed_arena_leaves_nothing_behind() -> None:
+    before = arenas_of_this_process()
+    arena = Arena(n_blocks=1, block_bytes=MIB)
+    assert len(arenas_of_this_process()) == len(before) + 1
+    arena.close()
+    assert arenas_of_this_process() == before
