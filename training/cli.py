@@ -3,7 +3,7 @@
 import shlex
 import sys
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, NoReturn
 
 import typer
 from rich.console import Console
@@ -50,7 +50,7 @@ def inspect(
 ) -> None:
     """Show what a data set holds: labels, folds, sample rates, channels, encodings, durations."""
     from training.audit import audit, audit_figure
-    from training.report import save_png
+    from training.png import save_png
 
     data = load_dataset(dataset)
     with show_progress(complaints) as begin:
@@ -60,7 +60,7 @@ def inspect(
     if result.unreadable:
         console.print(tables.unreadable_table(result.unreadable))
     save_png(audit_figure(result), out)
-    console.print(f"Picture: {out}")
+    console.print(f"Picture: {out}", markup=False, soft_wrap=True)
 
 
 @application.command("cross-validate")
@@ -85,7 +85,7 @@ def cross_validate_command(
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
         report.write_cross_validation(out, result)
-        console.print(f"Metrics and plots: {out}")
+        console.print(f"Metrics and plots: {out}", markup=False, soft_wrap=True)
 
 
 @application.command()
@@ -107,7 +107,7 @@ def fit(
         result = runs.cross_validate_run(run, begin)
         reference = runs.fit_and_export(run, result, name, store, _command_line(), begin)
     console.print(tables.cross_validation_table(result))
-    console.print(f"Written: [bold]{reference}[/bold] in {store}")
+    console.print(f"Written: {reference} in {store}", markup=False, soft_wrap=True)
 
 
 @application.command()
@@ -153,8 +153,15 @@ def main() -> None:
     try:
         application()
     except (DatasetError, RecipeError, HarkError) as error:
-        complaints.print(f"hark-train: {error}", highlight=False, markup=False)
-        sys.exit(1)
+        _complain(str(error))
+    except OSError as error:
+        _complain(f"{error.filename}: {error.strerror}")
+
+
+def _complain(sentence: str) -> NoReturn:
+    # In one piece, whatever the terminal's width: a path must be one that can be copied.
+    complaints.print(f"hark-train: {sentence}", highlight=False, markup=False, soft_wrap=True)
+    sys.exit(1)
 
 
 def _command_line() -> str:

@@ -227,6 +227,16 @@ def _checked(dataset: Dataset, path: Path) -> Dataset:
     without_group = sum(clip.group is None for clip in dataset.clips)
     if 0 < without_group < len(dataset.clips):
         raise DatasetError(f"{path}: {without_group} clips have no group, the others have one")
+    folds_of_group: dict[str, set[str]] = {}
+    for clip in dataset.clips:
+        if clip.group is not None and clip.fold is not None:
+            folds_of_group.setdefault(clip.group, set()).add(clip.fold)
+    split = [group for group, folds in folds_of_group.items() if len(folds) > 1]
+    if split:
+        raise DatasetError(
+            f"{path}: the group {split[0]!r} is in more than one fold, so some of its clips would "
+            "train the model that the others test"
+        )
     twice = [name for name, n in Counter(clip.path for clip in dataset.clips).items() if n > 1]
     if twice:
         raise DatasetError(f"{path} names {twice[0]} more than once")

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+from pydantic import TypeAdapter
 
 from app.audio.frontend import FrontEnd
 from app.errors import UnknownModelError
@@ -19,6 +20,7 @@ from app.inference.artifact import (
     MODEL_FILE,
     Artifact,
     Manifest,
+    ModelName,
     Probe,
     TrainingRecord,
     hash_files,
@@ -66,21 +68,34 @@ def export(store: ModelStore, name: str, content: Export) -> ModelReference:
         The new version.
 
     Raises:
-        ArtifactError: the version does not load as it was saved; nothing is left behind.
+        ValueError: the name cannot be a model's, or the labels not a manifest's.
+        ArtifactError: the version does not load as it was saved. Nothing is left behind.
     """
-    reference = ModelReference(name, _next_version(store, name))
-    place = store.folder(reference)
-    place.parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(dir=store.root, prefix=".partial-"))
+    TypeAdapter(ModelName).validate_python(name)
+    while True:
+        reference = ModelReference(name, _next_version(store, name))
+        partial = Path(tempfile.mkdtemp(dir=store.root, prefix=".partial-"))
+        try:
+            folder = partial / name / str(reference.version)
+            folder.mkdir(parents=True)
+            _write(folder, reference, content)
+            Classifier.load(Artifact.open(folder))
+            if _put_in_place(folder, store.folder(reference)):
+                return reference
+        finally:
+            shutil.rmtree(partial)
+
+
+def _put_in_place(folder: Path, place: Path) -> bool:
+    """Rename a whole version to its place; say whether no other export had taken it meanwhile."""
+    place.parent.mkdir(exist_ok=True)
     try:
-        folder = partial / name / str(reference.version)
-        folder.mkdir(parents=True)
-        _write(folder, reference, content)
-        Classifier.load(Artifact.open(folder))
-        folder.rename(place)  # fails where another export took the number meanwhile
-    finally:
-        shutil.rmtree(partial)
-    return reference
+        folder.rename(place)
+    except OSError:
+        if not place.exists():
+            raise
+        return False
+    return True
 
 
 def _write(folder: Path, reference: ModelReference, content: Export) -> None:

@@ -14,6 +14,7 @@ from importlib.metadata import version
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Final
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -140,8 +141,12 @@ def _features_of_file(path: Path) -> tuple[NDArray[np.float32], NDArray[np.float
         return f"cannot be read: {error.strerror}"
     entry = folder / f"{hashlib.sha256(data).hexdigest()}.npz"
     if entry.exists():
-        with np.load(entry) as arrays:
+        try:
+            with entry.open("rb") as file:
+                arrays = dict(np.load(file, allow_pickle=False))
             return arrays["features"], arrays["audio_seconds"]
+        except (OSError, ValueError, TypeError, KeyError, EOFError, BadZipFile):
+            pass  # damaged, by a full disk for one: made anew below
     try:
         clip = front_end.features(data, LIMITS)
     except AudioError as error:

@@ -90,6 +90,9 @@ class Recipe(_Table):
         """Read a front end; what a recipe leaves out takes the spec's default."""
         if isinstance(values, FrontEndSpec):
             return values
+        if not isinstance(values, dict) or not isinstance(values.get("features", {}), dict):
+            # Not a TypeError, which Pydantic would not take for a finding of its own.
+            raise ValueError("front_end and front_end.features must be tables")  # noqa: TRY004
         features = MfccSpec(**values.get("features", {}))
         return FrontEndSpec(**{**values, "features": features})
 
@@ -112,7 +115,7 @@ def load_recipe(name_or_path: str) -> Recipe:
         return Recipe.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
     except OSError as error:
         raise RecipeError(f"{path} cannot be read: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, TypeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, TypeError) as error:
         raise RecipeError(f"{path}: {error}") from error
     except ValidationError as error:
         lines = (f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())

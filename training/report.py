@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import Any, Final
 
-import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 
@@ -11,6 +10,7 @@ from app.inference.artifact import TrainingRecord
 from app.inference.store import ModelReference
 from training.cross_validation import CrossValidation, RoundResult
 from training.evaluate import Metrics
+from training.png import save_png
 from training.recipe import Recipe
 
 METRICS_FILE: Final = "metrics.json"
@@ -40,12 +40,6 @@ def write_cross_validation(folder: Path, result: CrossValidation) -> None:
     (folder / METRICS_FILE).write_text(result.model_dump_json(indent=1) + "\n", encoding="utf-8")
     save_png(loss_figure(result.rounds), folder / LOSS_FILE)
     save_png(confusion_figure(result.together, result.labels), folder / CONFUSION_FILE)
-
-
-def save_png(figure: Figure, path: Path) -> None:
-    """Write a figure as PNG, without a date in it: the same run gives the same bytes."""
-    with mpl.rc_context({"font.size": 9}):
-        figure.savefig(path, dpi=120, metadata={"Software": None})
 
 
 def loss_figure(rounds: list[RoundResult]) -> Figure:

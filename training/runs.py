@@ -183,6 +183,8 @@ def evaluate_version(model: str, dataset: Dataset, store: Path, begin: Begin) ->
     predictions = predict(
         Classifier.load(artifact), dataset.clips, begin("classifying", len(dataset.clips))
     )
+    if len(predictions.truth) == 0:
+        raise DatasetError(f"none of the {len(dataset.clips)} clips of {dataset.name} can be read")
     trained = artifact.manifest.training
     return Evaluation(
         metrics=measure(predictions.truth, predictions.predicted, labels),

@@ -6,6 +6,7 @@ clips are kept together by official fold, else by group, and split at random onl
 names neither.
 """
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -105,9 +106,12 @@ def _folds_by_group(dataset: Dataset, seed: int) -> Folds:
     groups = [clip.group for clip in dataset.clips]
     if not dataset.has_groups:
         raise DatasetError(f"{dataset.name} names no groups to split by")
-    n_folds = min(N_MADE_FOLDS, len(set(groups)))
-    if n_folds < 2:
+    most_frequent = max(Counter(_labels(dataset)).values())
+    if len(set(groups)) < 2:
         raise DatasetError(f"{dataset.name} has one group; two are needed to test a model")
+    if most_frequent < 2:
+        raise DatasetError(f"{dataset.name} has one clip a label; two are needed to test a model")
+    n_folds = min(N_MADE_FOLDS, len(set(groups)), most_frequent)
     splitter = StratifiedGroupKFold(n_folds, shuffle=True, random_state=seed)
     return _made_folds("groups", dataset.clips, splitter.split(groups, _labels(dataset), groups))
 
@@ -131,9 +135,10 @@ def _random_folds(dataset: Dataset, seed: int) -> Folds:
 def _made_folds(kind, clips: tuple[Clip, ...], splits) -> Folds:  # type: ignore[no-untyped-def]
     parts = np.zeros(len(clips), dtype=np.intp)
     n_parts = 0
-    for part, (_, test) in enumerate(splits):
-        parts[test] = part
-        n_parts += 1
+    for _, test in splits:
+        if len(test) > 0:  # a few large groups can leave a part without any
+            parts[test] = n_parts
+            n_parts += 1
     return Folds(kind, tuple(str(part + 1) for part in range(n_parts)), parts)
 
 

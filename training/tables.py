@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from rich.markup import escape
 from rich.table import Table
 
 if TYPE_CHECKING:  # several of these import TensorFlow or matplotlib, which a table needs not
@@ -18,14 +19,14 @@ if TYPE_CHECKING:  # several of these import TensorFlow or matplotlib, which a t
 def label_table(audit: Audit) -> Table:
     """Show the clips of each label by fold."""
     folds = audit.dataset.folds
-    table = Table(title=f"{audit.dataset.name} (licence: {audit.dataset.licence})")
+    table = Table(title=escape(f"{audit.dataset.name} (licence: {audit.dataset.licence})"))
     table.add_column("label")
     for fold in folds:
         table.add_column(f"fold {fold}", justify="right")
     table.add_column("clips", justify="right", style="bold")
     counts = audit.by_label_and_fold()
     for label, by_fold in counts.items():
-        table.add_row(label, *(str(by_fold[fold]) for fold in folds), str(by_fold.total()))
+        table.add_row(escape(label), *(str(by_fold[fold]) for fold in folds), str(by_fold.total()))
     table.add_section()
     per_fold = [sum(by_fold[fold] for by_fold in counts.values()) for fold in folds]
     table.add_row("all", *map(str, per_fold), str(len(audit.dataset.clips)))
@@ -51,7 +52,7 @@ def unreadable_table(clips: Sequence[UnreadableClip]) -> Table:
     table.add_column("file", overflow="fold")
     table.add_column("why")
     for clip in clips:
-        table.add_row(str(clip.path), clip.reason)
+        table.add_row(escape(str(clip.path)), escape(clip.reason))
     return table
 
 
@@ -87,7 +88,9 @@ def metrics_table(metrics: Metrics) -> Table:
     for name in ("clips", "precision", "recall", "F1"):
         table.add_column(name, justify="right")
     for label, m in metrics.by_label.items():
-        table.add_row(label, str(m.clips), f"{m.precision:.3f}", f"{m.recall:.3f}", f"{m.f1:.3f}")
+        table.add_row(
+            escape(label), str(m.clips), f"{m.precision:.3f}", f"{m.recall:.3f}", f"{m.f1:.3f}"
+        )
     return table
 
 

@@ -130,5 +130,5 @@ def test_a_real_version_is_read_and_opened(tiny: TinyModel) -> None:
 def test_a_version_copied_to_another_number_is_refused(tiny: TinyModel, tmp_path: Path) -> None:
     tiny.copy_version(tmp_path).rename(tmp_path / "tiny" / "2")
     store = ModelStore(tmp_path)
-    with pytest.raises(ForeignArtifactError, match="tiny@2: the manifest is that of tiny, version 1"):
+    with pytest.raises(ForeignArtifactError, match=r"tiny@2: .* is that of tiny, version 1"):
         store.open(store.resolve("tiny"))

@@ -5,13 +5,13 @@ pooling, one dense layer. Normalisation is a layer of the model, so that it trav
 """
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import keras
 import numpy as np
 from keras import layers
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
 class Options(BaseModel):
@@ -29,6 +29,12 @@ class Options(BaseModel):
     dropout: tuple[float, ...]
     head_dropout: float = Field(0.0, ge=0, lt=1)
     batch_normalization: bool = False
+
+    @model_validator(mode="after")
+    def _check_lengths(self) -> Self:
+        if not len(self.filters) == len(self.pool_sizes) == len(self.dropout) > 0:
+            raise ValueError("filters, pool_sizes and dropout need one entry a convolution")
+        return self
 
 
 def build(

@@ -1,0 +1,173 @@
+"""Recipes: those that come with Hark are whole, and a mistake in one is told before any work."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pydantic import ValidationError
+
+from app.audio.spec import FrontEndSpec
+from tests.tiny_model import RECIPE
+from training.architectures import build_model
+from training.recipe import ModelOptions, Recipe, RecipeError, load_recipe, recipe_names
+
+
+def recipe_of(folder: Path, text: str) -> Recipe:
+    path = folder / "recipe.toml"
+    path.write_text(text, encoding="utf-8")
+    return load_recipe(str(path))
+
+
+def with_line(line: str, table: str = "") -> str:
+    """The tiny recipe, with a line put in, in place of the one that sets the same field."""
+    field = line.partition("=")[0].strip()
+    lines = [old for old in RECIPE.splitlines() if old.partition("=")[0].strip() != field]
+    place = lines.index(f"[{table}]") + 1 if table else 0
+    return "\n".join([*lines[:place], line, *lines[place:]])
+
+
+def without_line(field: str) -> str:
+    return "\n".join(line for line in RECIPE.splitlines() if not line.startswith(f"{field} ="))
+
+
+def test_there_are_recipes() -> None:
+    assert "mfcc-cnn" in recipe_names()
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_a_recipe_that_comes_with_hark_is_whole(name: str) -> None:
+    recipe = load_recipe(name)
+    assert recipe.name == name
+    assert recipe.summary
+    assert recipe.source
+    assert recipe.published
+    shape = recipe.front_end.feature_shape
+    model = build_model(recipe.model, shape, 10, np.zeros((4, *shape), np.float32))
+    assert model.input_shape == (None, *shape)
+    assert model.output_shape == (None, 10)
+
+
+def test_a_file_is_read_and_the_rest_defaulted(tmp_path: Path) -> None:
+    recipe = recipe_of(tmp_path, RECIPE)
+    assert recipe.front_end.sample_rate_hz == 8000
+    assert recipe.front_end.features.n_mfcc == 13
+    assert recipe.front_end.shortest_tail_seconds == FrontEndSpec().shortest_tail_seconds
+    assert recipe.training.seed == 0
+    assert recipe.augmentation.mixup_alpha == 0.2
+
+
+def test_a_recipe_cannot_be_changed(tiny_recipe: Recipe) -> None:
+    with pytest.raises(ValidationError, match="frozen"):
+        tiny_recipe.training.seed = 1  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("name", ["mfcc", "", "mfcc-cnn.yaml", "../recipes/mfcc-cnn"])
+def test_an_unknown_recipe_is_an_error_that_names_the_known(name: str) -> None:
+    with pytest.raises(RecipeError, match=r"there is no recipe .*; there is: .*mfcc-cnn"):
+        load_recipe(name)
+
+
+def test_a_file_that_is_not_there_is_an_error(tmp_path: Path) -> None:
+    path = tmp_path / "missing.toml"
+    with pytest.raises(RecipeError, match=r"missing\.toml cannot be read: No such file"):
+        load_recipe(str(path))
+
+
+def test_a_folder_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "folder.toml").mkdir()
+    with pytest.raises(RecipeError, match=r"folder\.toml cannot be read: Is a directory"):
+        load_recipe(str(tmp_path / "folder.toml"))
+
+
+def test_a_file_that_is_no_text_is_an_error(tmp_path: Path) -> None:
+    path = tmp_path / "binary.toml"
+    path.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(RecipeError, match=r"binary\.toml"):
+        load_recipe(str(path))
+
+
+WRONG = {
+    "not TOML": ("name: tiny", "Expected '='"),
+    "empty": ("", "name: Field required"),
+    "an unknown field": (with_line("epoch = 5", "training"), "training.epoch: Extra inputs"),
+    "an unknown table": (RECIPE + "\n[optimiser]\n", "optimiser: Extra inputs"),
+    "a missing field": (without_line("epochs"), "training.epochs: Field required"),
+    "no epoch": (with_line("epochs = 0", "training"), "training.epochs: .*greater than or equal"),
+    "no learning": (with_line("learning_rate = 0", "training"), "training.learning_rate"),
+    "a word for a number": (with_line('epochs = "many"', "training"), "training.epochs"),
+    "a share of one": (with_line("label_smoothing = 1.0", "training"), "label_smoothing"),
+    "a name with a path": (with_line('name = "../tiny"'), "name: String should match"),
+    "more epochs at least than at most": (
+        with_line("min_epochs = 9", "training"),
+        "min_epochs",
+    ),
+    "no sample rate": (with_line("sample_rate_hz = 0", "front_end"), "sample_rate_hz must be"),
+    "an unknown padding": (with_line('padding = "mirror"', "front_end"), "padding must be"),
+    "a word for seconds": (with_line('window_seconds = "long"', "front_end"), "str"),
+    "an unknown front-end field": (with_line("gain = 2", "front_end"), "gain"),
+    "an unknown feature field": (with_line("width = 2", "front_end.features"), "width"),
+    "bands above the rate": (
+        with_line("mel_max_hz = 4001.0", "front_end.features"),
+        "mel_max_hz must not exceed",
+    ),
+    "more coefficients than bands": (
+        with_line("n_mfcc = 21", "front_end.features"),
+        "n_mfcc must not exceed",
+    ),
+    "features that are a word": (
+        RECIPE.replace("[front_end.features]", 'features = "mfcc"\n[ignored]'),
+        "features",
+    ),
+    "a front end that is a word": (
+        'front_end = "mfcc"\n' + RECIPE.replace("[front_end", "[other"),
+        "front_end",
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"), [pytest.param(*case, id=name) for name, case in WRONG.items()]
+)
+def test_a_mistake_is_told_with_the_file_and_the_place(
+    tmp_path: Path, text: str, reason: str
+) -> None:
+    with pytest.raises(RecipeError, match=reason) as raised:
+        recipe_of(tmp_path, text)
+    assert str(tmp_path / "recipe.toml") in str(raised.value)
+
+
+TINY_OPTIONS = {"filters": [4, 8], "pool_sizes": [[2, 2], [1, 1]], "dropout": [0, 0.1]}
+
+
+@pytest.mark.parametrize(
+    ("model", "reason"),
+    [
+        (ModelOptions(architecture="transformer"), "no architecture 'transformer'; there is: mfcc"),
+        (ModelOptions(architecture="mfcc-cnn"), "options of mfcc-cnn: .*filters"),
+        (
+            ModelOptions(architecture="mfcc-cnn", options={**TINY_OPTIONS, "depth": 3}),
+            "options of mfcc-cnn: .*depth",
+        ),
+        (
+            ModelOptions(architecture="mfcc-cnn", options={**TINY_OPTIONS, "filters": [4]}),
+            "options of mfcc-cnn",
+        ),
+    ],
+    ids=["unknown", "no options", "an unknown option", "options of different lengths"],
+)
+def test_an_architecture_that_cannot_be_built_is_an_error(model: ModelOptions, reason: str) -> None:
+    features = np.zeros((2, 13, 32, 1), np.float32)
+    with pytest.raises(RecipeError, match=f"(?s){reason}"):
+        build_model(model, features.shape[1:], 3, features)
+
+
+def test_a_model_is_normalised_by_the_features_it_is_given() -> None:
+    rng = np.random.default_rng(0)
+    features = rng.normal(50, 20, size=(64, 13, 32, 1)).astype(np.float32)
+    options = ModelOptions(architecture="mfcc-cnn", options=TINY_OPTIONS)
+    model = build_model(options, features.shape[1:], 3, features)
+    normalised = np.asarray(model.get_layer("normalization")(features))
+    assert normalised.mean(axis=(0, 2, 3)) == pytest.approx(np.zeros(13), abs=1e-3)
+    assert normalised.std(axis=(0, 2, 3)) == pytest.approx(np.ones(13), abs=1e-3)
+    outputs = np.asarray(model(features, training=False))
+    assert outputs.sum(axis=1) == pytest.approx(np.ones(64), abs=1e-5)
