@@ -186,3 +186,12 @@ def test_the_slower_of_two_exports_takes_the_next_number(
     assert store.versions("model") == [1, 2]
     for number in (1, 2):
         assert store.open(ModelReference("model", number)).manifest.version == number
+
+
+@pytest.mark.timeout(30)
+def test_a_file_in_a_versions_place_is_told(tmp_path: Path, content: Callable[..., Export]) -> None:
+    """It is no version, so the next number is its own, however often that is tried."""
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "1").write_text("not a version")
+    with pytest.raises(OSError, match="model/1"):
+        export(ModelStore(tmp_path), "model", content())
