@@ -155,7 +155,7 @@ def main() -> None:
     except (DatasetError, RecipeError, HarkError) as error:
         _complain(str(error))
     except OSError as error:
-        _complain(f"{error.filename}: {error.strerror}")
+        _complain(f"{error.filename}: {error.strerror}" if error.filename else str(error))
 
 
 def _complain(sentence: str) -> NoReturn:

@@ -190,7 +190,7 @@ def _rows(path: Path, columns: tuple[str, ...]) -> list[dict[str, str]]:
     return rows
 
 
-def _header_of(reader: csv.DictReader[str], path: Path) -> list[str]:
+def _header_of(reader: "csv.DictReader[str]", path: Path) -> list[str]:
     try:
         return list(reader.fieldnames or [])
     except (UnicodeDecodeError, csv.Error) as error:

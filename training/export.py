@@ -92,7 +92,7 @@ def _put_in_place(folder: Path, place: Path) -> bool:
     try:
         folder.rename(place)
     except OSError:
-        if not place.exists():
+        if not place.is_dir():
             raise
         return False
     return True

@@ -67,8 +67,9 @@ def _load(path: Path, feature_shape: tuple[int, ...]) -> Any:
     try:
         model = keras.saving.load_model(path, compile=False, safe_mode=True)
     except Exception as error:  # Keras documents no exception types for damaged files
+        reason = str(error).replace(str(path), path.name)
         raise CorruptArtifactError(
-            f"{place_of(path.parent)}: {path.name}: Keras cannot load the model ({error}). {ADVICE}"
+            f"{place_of(path.parent)}: {path.name}: Keras cannot load the model ({reason}). {ADVICE}"
         ) from error
     # An unbuilt model has no input shape, and one of several inputs a list of them.
     shape = getattr(model, "input_shape", None)

@@ -59,7 +59,7 @@ class _Worker:
             WorkerCrashedError: the process died.
             DeadlineExceededError: it took too long.
         """
-        if not self._pool.active:
+        if self.lost.is_set() or not self._pool.active:
             await asyncio.to_thread(self.stop)
             self._pool = self._new_pool()
         self.process_id = await self._run(compute.load, models, LOAD_SECONDS)
