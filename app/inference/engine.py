@@ -69,7 +69,8 @@ def _load(path: Path, feature_shape: tuple[int, ...]) -> Any:
     except Exception as error:  # Keras documents no exception types for damaged files
         reason = str(error).replace(str(path), path.name)
         raise CorruptArtifactError(
-            f"{place_of(path.parent)}: {path.name}: Keras cannot load the model ({reason}). {ADVICE}"
+            f"{place_of(path.parent)}: {path.name}: Keras cannot load the model ({reason}). "
+            f"{ADVICE}"
         ) from error
     # An unbuilt model has no input shape, and one of several inputs a list of them.
     shape = getattr(model, "input_shape", None)
