@@ -132,16 +132,14 @@ def _show_answer(file: Path, answer: "Classification", top_k: int, as_json: bool
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(
-        title=Text(f"{file} ({answer.duration_seconds:.1f} s, {answer.model})"),
-        title_justify="left",
-        show_header=False,
-        box=None,
-    )
+    console = Console()
+    heading = Text(f"{file} ({answer.duration_seconds:.1f} s, {answer.model})")
+    console.print(heading, soft_wrap=True)
+    table = Table(show_header=False, box=None)
     for label, probability in answer.top(top_k):
         bar = "█" * round(probability * BAR_WIDTH)
         table.add_row(Text(label), Text(f"{bar:<{BAR_WIDTH}}", "cyan"), f"{probability:6.1%}")
-    Console().print(table)
+    console.print(table)
 
 
 def _show_failure(file: Path, error: Exception, as_json: bool) -> None:
