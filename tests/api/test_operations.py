@@ -1,5 +1,8 @@
 """Probes, metrics, documentation; start, overload, crash and stop of a server of its own."""
 
+import asyncio
+import http.client
+import json
 import os
 import signal
 import threading
@@ -13,6 +16,8 @@ import numpy as np
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from app.main import create_app
+from app.settings import Settings
 from tests.api.test_problems import check_problem, wav
 from tests.conftest import SAMPLES
 from tests.live_server import LiveServer, live_server
@@ -76,7 +81,11 @@ def test_documentation_asks_no_other_host(client: httpx.Client) -> None:
 def small_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
     """One compute process, and one place in the queue."""
     log = tmp_path_factory.mktemp("small") / "log"
-    limits = {"HARK_QUEUE_SIZE": "1", "HARK_MAX_AUDIO_SECONDS": "5000"}
+    limits = {
+        "HARK_QUEUE_SIZE": "1",
+        "HARK_MAX_AUDIO_SECONDS": "5000",
+        "HARK_UPLOAD_SECONDS": "2",
+    }
     with live_server(log, HARK_WORKERS="1", **limits) as running:
         yield running
 
@@ -92,6 +101,39 @@ def test_overload_is_refused_at_once_and_loses_nothing(small_server: LiveServer)
         check_problem(response, 503, "overloaded")
         assert response.headers["retry-after"] == "1"
         assert response.elapsed.total_seconds() < min(r.elapsed.total_seconds() for r in served)
+
+
+def test_an_upload_that_stalls_gives_its_place_back(small_server: LiveServer) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", small_server.port, timeout=10)
+    connection.putrequest("POST", "/v1/classify")
+    connection.putheader("Content-Type", "multipart/form-data; boundary=b")
+    connection.putheader("Content-Length", "1000")
+    connection.endheaders(b"--b\r\n")
+    with httpx.Client(base_url=small_server.url) as client:
+        response = connection.getresponse()
+        assert response.status == 408
+        assert json.load(response)["code"] == "upload_too_slow"
+        assert metric(client, "hark_requests_in_flight") == 0
+    connection.close()
+
+
+def test_a_defect_answers_500_with_its_request_id_and_no_trace() -> None:
+    app = create_app(Settings(workers=1))
+
+    @app.get("/defect")
+    def fail() -> None:
+        raise ZeroDivisionError("a secret")
+
+    # In this process, since the running server has no route that fails.
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+
+    async def get() -> httpx.Response:
+        async with httpx.AsyncClient(transport=transport, base_url="http://hark") as client:
+            return await client.get("/defect")
+
+    response = asyncio.run(get())
+    check_problem(response, 500, "internal_error")
+    assert "secret" not in response.text
 
 
 def test_a_killed_worker_costs_its_own_request_and_is_replaced(small_server: LiveServer) -> None:

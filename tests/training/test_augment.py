@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
+import scipy.fft
 from numpy.typing import NDArray
 
-from training.augment import augment
+from training.augment import augment, limit_bandwidth
 from training.recipe import Augmentation
 
 N, N_MFCC, N_FRAMES, N_LABELS, N_MELS = 12, 13, 32, 3, 20
@@ -106,3 +107,21 @@ def test_a_gain_moves_the_zeroth_coefficient_only() -> None:
     by_example = changes[:, 0, :, 0]
     assert by_example == pytest.approx(np.repeat(by_example[:, :1], N_FRAMES, axis=1), abs=1e-5)
     assert np.abs(by_example).max() <= 6 * np.sqrt(N_MELS) + 1e-4
+
+
+def test_narrowband_examples_lose_their_highest_bands_alone() -> None:
+    features, _ = batch()
+    narrow = features.copy()
+    limit_bandwidth(narrow, 1.0, np.random.default_rng(0))
+    before = scipy.fft.idct(features, axis=1, norm="ortho")
+    after = scipy.fft.idct(narrow, axis=1, norm="ortho")
+    lowest = round(0.65 * N_MFCC)
+    np.testing.assert_allclose(after[:, :lowest], before[:, :lowest], atol=1e-4)
+    floors = before.max(axis=(1, 2, 3)) - 80
+    np.testing.assert_allclose(after[:, -1, :, 0], np.tile(floors, (N_FRAMES, 1)).T, atol=1e-3)
+
+
+def test_the_share_of_narrowband_examples_is_kept() -> None:
+    features = np.zeros((1_000, 4, 2, 1), np.float32)
+    limit_bandwidth(features, 0.3, np.random.default_rng(0))
+    assert 0.25 < np.mean(np.any(features != 0, axis=(1, 2, 3))) < 0.35
