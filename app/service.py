@@ -52,8 +52,9 @@ class Service:
             UnknownVersionError: no such version.
         """
         name = self.settings.default_model if name is None else name
-        if version is None and name in self.served:
-            return self.served[name]
+        served = self.served.get(name)
+        if served is not None and version in (None, served.version):
+            return served  # without looking into the store, at each request
         return self.store.resolve(name, version)
 
     @contextmanager

@@ -3,19 +3,15 @@
 Service knobs only. What a feature is stands in each model's manifest, and nowhere here.
 """
 
-import os
 from pathlib import Path
 from typing import Any, Final
 
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from app.inference.threads import available_processors
+
 DEFAULT_MODEL_STORE: Final = Path(__file__).resolve().parents[1] / "model_store"
-
-
-def available_processors() -> int:
-    """Return how many processors this process may run on."""
-    return len(os.sched_getaffinity(0))
 
 
 class Settings(BaseSettings):

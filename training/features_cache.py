@@ -14,7 +14,6 @@ from importlib.metadata import version
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Final
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +23,8 @@ from app.audio.decode import DecodeLimits
 from app.audio.frontend import FrontEnd
 from app.audio.spec import FrontEndSpec
 from app.errors import AudioError
+from app.inference.arrays import DamagedArraysError, load_arrays
+from app.inference.threads import available_processors
 from training.datasets import Clip, Dataset
 from training.progress import Advance
 
@@ -88,7 +89,7 @@ def extract_features(
     readable: list[tuple[Clip, NDArray[np.float32], NDArray[np.float64]]] = []
     unreadable: list[UnreadableClip] = []
     with ProcessPoolExecutor(
-        processes or len(os.sched_getaffinity(0)),
+        processes or available_processors(),
         mp_context=get_context("spawn"),
         initializer=_start_worker,
         initargs=(front_end, folder),
@@ -142,10 +143,9 @@ def _features_of_file(path: Path) -> tuple[NDArray[np.float32], NDArray[np.float
     entry = folder / f"{hashlib.sha256(data).hexdigest()}.npz"
     if entry.exists():
         try:
-            with entry.open("rb") as file:
-                arrays = dict(np.load(file, allow_pickle=False))
+            arrays = load_arrays(entry)
             return arrays["features"], arrays["audio_seconds"]
-        except (OSError, ValueError, TypeError, KeyError, EOFError, BadZipFile):
+        except (DamagedArraysError, KeyError):
             pass  # damaged, by a full disk for one: made anew below
     try:
         clip = front_end.features(data, LIMITS)

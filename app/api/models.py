@@ -4,7 +4,7 @@ from fastapi import APIRouter
 
 from app.api.dependencies import ModelNamePath, ServiceDependency
 from app.api.problems import problem_responses
-from app.api.schemas import ModelDetail, ModelList, ModelSummary, summary_of
+from app.api.schemas import ModelDetail, ModelList, ModelSummary
 from app.service import Service
 
 router = APIRouter(prefix="/v1/models", tags=["models"])
@@ -24,8 +24,9 @@ def show_model(service: ServiceDependency, name: ModelNamePath) -> ModelDetail:
 
 
 def _summary(service: Service, name: str) -> ModelSummary:
-    return summary_of(
-        service.resolve(name),
-        service.store.versions(name),
+    return ModelSummary(
+        name=name,
+        version=service.resolve(name).version,
+        versions=service.store.versions(name),
         default=name == service.settings.default_model,
     )

@@ -6,7 +6,6 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from app.inference.artifact import Manifest
 from app.inference.classification import Classification
-from app.inference.store import ModelReference
 
 
 class ModelAnswer(BaseModel):
@@ -91,10 +90,3 @@ class ModelDetail(ModelSummary):
             training=manifest.training.model_dump(),
             metrics=manifest.metrics,
         )
-
-
-def summary_of(reference: ModelReference, versions: list[int], default: bool) -> ModelSummary:
-    """Compose a model's line in the list."""
-    return ModelSummary(
-        name=reference.name, version=reference.version, versions=versions, default=default
-    )

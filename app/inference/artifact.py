@@ -10,7 +10,6 @@ import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
-from zipfile import BadZipFile
 
 from pydantic import (
     BaseModel,
@@ -23,6 +22,7 @@ from pydantic import (
 
 from app.audio.spec import FrontEndSpec, SpecError
 from app.errors import CorruptArtifactError, ForeignArtifactError, IncompleteArtifactError
+from app.inference.arrays import DamagedArraysError, load_arrays
 
 if TYPE_CHECKING:
     import numpy as np
@@ -137,13 +137,9 @@ class Artifact:
         Raises:
             CorruptArtifactError: the file cannot be read.
         """
-        import numpy as np  # not above: the HTTP process reads manifests, and needs no numpy
-
         try:
-            with (self.folder / FRONT_END_FILE).open("rb") as file:
-                # dict() fails on what is no archive of named arrays, but a single one.
-                return dict(np.load(file, allow_pickle=False))
-        except (OSError, ValueError, TypeError, EOFError, BadZipFile) as error:
+            return load_arrays(self.folder / FRONT_END_FILE)
+        except DamagedArraysError as error:
             raise CorruptArtifactError(
                 f"{place_of(self.folder)}: {FRONT_END_FILE} cannot be read ({error}). {ADVICE}"
             ) from error

@@ -52,15 +52,13 @@ class Classifier:
             ProbeMismatchError: the answer to the probe differs.
         """
         manifest = artifact.manifest
+        reference = ModelReference(manifest.name, manifest.version)
         spec = manifest.front_end_spec
         try:
             front_end = FrontEnd(spec, artifact.front_end_tables())
         except ValueError as error:
-            raise CorruptArtifactError(
-                f"{manifest.name}@{manifest.version}: {error}. {ADVICE}"
-            ) from error
+            raise CorruptArtifactError(f"{reference}: {error}. {ADVICE}") from error
         engine = KerasEngine(artifact.model_path, spec.feature_shape)
-        reference = ModelReference(manifest.name, manifest.version)
         classifier = cls(reference, manifest.labels, front_end, engine)
         classifier.check_probe(manifest.probe)
         return classifier

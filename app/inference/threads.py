@@ -1,4 +1,4 @@
-"""How many threads the numerical libraries below us use."""
+"""How many processors there are, and how many threads the libraries below us use."""
 
 import os
 from typing import Final
@@ -9,6 +9,11 @@ _VARIABLES: Final = (
     "MKL_NUM_THREADS",
     "NUMBA_NUM_THREADS",
 )
+
+
+def available_processors() -> int:
+    """Return how many processors this process may run on."""
+    return len(os.sched_getaffinity(0))
 
 
 def compute_on_one_thread() -> None:
