@@ -12,6 +12,8 @@ from pathlib import Path
 
 import httpx
 
+from tests.processes import worker_ids
+
 READY_SECONDS = 90.0
 
 
@@ -47,13 +49,9 @@ class LiveServer:
             time.sleep(0.02)
         raise AssertionError(f"{path} did not answer 200 in {seconds} s: {self.log.read_text()}")
 
-    def worker_process_ids(self) -> list[int]:
+    def worker_process_ids(self) -> set[int]:
         """Return the compute processes that live."""
-        return [
-            pid
-            for pid in (int(path.name) for path in Path("/proc").glob("[0-9]*"))
-            if _parent_of(pid) == self.process.pid and b"spawn_main" in _command_of(pid)
-        ]
+        return worker_ids(self.process.pid)
 
     def stop(self) -> int:
         """Ask the server to stop, and return its exit status."""
@@ -78,17 +76,3 @@ def _free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
-
-
-def _parent_of(pid: int) -> int | None:
-    try:
-        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
-    except (FileNotFoundError, ProcessLookupError):
-        return None
-
-
-def _command_of(pid: int) -> bytes:
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes()
-    except (FileNotFoundError, ProcessLookupError):
-        return b""

@@ -7,7 +7,7 @@ from fastapi import Depends, Path, Query, Request
 from app.service import Service
 
 
-def _service_of(request: Request) -> Service:
+async def _service_of(request: Request) -> Service:
     service: Service = request.app.state.service
     return service
 

@@ -8,8 +8,7 @@ behind by a crash, and the size of /dev/shm (64 MB in a container) does not matt
 import mmap
 import os
 from collections import deque
-from multiprocessing.reduction import DupFd
-from typing import Any, Final
+from typing import Final
 
 # Pages beyond this are given back to the system when a block is: most uploads are smaller, and
 # find their pages there already.
@@ -81,24 +80,20 @@ class Arena:
 
 
 class ArenaReader:
-    """The arena as a compute process sees it: read-only, mapped once, inherited as it is started.
+    """The arena as a compute process sees it: read-only, mapped at the first use.
 
-    Pickles only while a process is being spawned.
+    Args:
+        file_descriptor: the arena's; a process that is to read it inherits it.
+        size: the arena's, in bytes.
     """
 
     def __init__(self, file_descriptor: int, size: int) -> None:
-        self._file_descriptor = file_descriptor
+        self.file_descriptor = file_descriptor
         self._size = size
         self._memory: mmap.mmap | None = None
 
     def read(self, offset: int, length: int) -> memoryview:
         """Return the bytes of a block, in place."""
         if self._memory is None:
-            self._memory = mmap.mmap(self._file_descriptor, self._size, prot=mmap.PROT_READ)
+            self._memory = mmap.mmap(self.file_descriptor, self._size, prot=mmap.PROT_READ)
         return memoryview(self._memory)[offset : offset + length]
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {"descriptor": DupFd(self._file_descriptor), "size": self._size}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__init__(state["descriptor"].detach(), state["size"])  # type: ignore[misc]

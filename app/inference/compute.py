@@ -6,16 +6,16 @@ inside them, in the compute process.
 
 from __future__ import annotations
 
+import gc
 import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from app.inference.arena import ArenaReader
 from app.inference.store import ModelReference, ModelStore
-from app.inference.threads import compute_on_one_thread
 
 if TYPE_CHECKING:
-    from app.inference.arena import ArenaReader
     from app.inference.classification import Classification
     from app.inference.classifier import Classifier
 
@@ -30,6 +30,15 @@ class Job:
     max_seconds: float
 
 
+@dataclass(frozen=True, slots=True)
+class Start:
+    """What a compute process is told once: where models and uploads lie, what to load."""
+
+    store: Path
+    uploads: ArenaReader
+    models: list[ModelReference]
+
+
 @dataclass(slots=True)
 class _Process:
     """What a compute process keeps between jobs."""
@@ -42,23 +51,19 @@ class _Process:
 _process: _Process | None = None
 
 
-def start(store_root: Path, uploads: ArenaReader) -> None:
-    """Prepare this process. Runs first in it, before anything heavy is imported."""
-    global _process  # a pool's process has no other place to keep what it was given
-    compute_on_one_thread()
-    os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
-    _process = _Process(ModelStore(store_root), uploads, {})
-
-
-def load(models: list[ModelReference]) -> int:
-    """Load, verify, warm and probe models; return this process's number.
+def start(told: Start) -> None:
+    """Load, verify, warm and probe models. May be called again after a failure.
 
     Raises:
         ModelError: a model is unknown or refused.
     """
-    for model in models:
+    global _process  # a compute process has no other place to keep what it was given
+    os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
+    if _process is None:
+        _process = _Process(ModelStore(told.store), told.uploads, {})
+    for model in told.models:
         _classifier(model)
-    return os.getpid()
+    gc.freeze()  # nothing that is here now will go: the collector need not look at it again
 
 
 def classify(job: Job) -> Classification:

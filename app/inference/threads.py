@@ -16,11 +16,15 @@ def available_processors() -> int:
     return len(os.sched_getaffinity(0))
 
 
-def compute_on_one_thread() -> None:
-    """Have NumPy's and SciPy's matrix products use one thread; call it before they are imported.
+def one_thread_environment() -> dict[str, str]:
+    """Return what has NumPy's and SciPy's matrix products use one thread, in a process's birth.
 
     A window's products are too small to share: on a busy machine, the threads that wait for each
     other cost several times what they compute. What runs in parallel are processes.
     """
-    for name in _VARIABLES:
-        os.environ[name] = "1"
+    return dict.fromkeys(_VARIABLES, "1")
+
+
+def compute_on_one_thread() -> None:
+    """Have this process compute on one thread; call it before NumPy is imported."""
+    os.environ.update(one_thread_environment())

@@ -1,15 +1,16 @@
 """Arena: bytes reach another process in place, blocks stay apart, memory is given back."""
 
+import json
 import mmap
-import multiprocessing
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
-from multiprocessing.connection import Connection
 from pathlib import Path
 
 import pytest
 
-from app.inference.arena import KEPT_BYTES, Arena, ArenaReader
+from app.inference.arena import KEPT_BYTES, Arena
 
 MIB = 1024 * 1024
 
@@ -40,25 +41,38 @@ def test_what_is_written_piece_by_piece_is_read_whole(arena: Arena) -> None:
     assert bytes(arena.share().read(block.offset, block.length)) == b"RIFF....WAVE"
 
 
-def read_in_another_process(reader: ArenaReader, pipe: Connection) -> None:
-    while (place := pipe.recv()) is not None:
-        pipe.send(bytes(reader.read(*place)))
+READ_IN_ANOTHER_PROCESS = """
+import json, sys
+from app.inference.arena import ArenaReader
+reader = ArenaReader(int(sys.argv[1]), int(sys.argv[2]))
+for line in sys.stdin:
+    print(bytes(reader.read(*json.loads(line))).hex(), flush=True)
+"""
 
 
-def test_a_spawned_process_reads_what_is_written_before_and_after_its_start(arena: Arena) -> None:
-    context = multiprocessing.get_context("spawn")
-    ours, theirs = context.Pipe()
+def test_another_process_reads_what_is_written_before_and_after_its_start(arena: Arena) -> None:
     early, late = arena.take(), arena.take()
     early.write(os.urandom(100))
-    process = context.Process(target=read_in_another_process, args=(arena.share(), theirs))
-    process.start()
+    reader = arena.share()
+    process = subprocess.Popen(
+        [
+            *(sys.executable, "-c", READ_IN_ANOTHER_PROCESS),
+            *(str(reader.file_descriptor), str(len(arena.memory))),
+        ],
+        pass_fds=[reader.file_descriptor],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
     late.write(os.urandom(3 * MIB))
     for block in (early, late):
-        ours.send((block.offset, block.length))
-        assert ours.recv() == arena.memory[block.offset : block.offset + block.length]
-    ours.send(None)
-    process.join()
-    assert process.exitcode == 0
+        print(json.dumps([block.offset, block.length]), file=process.stdin, flush=True)
+        read = bytes.fromhex(process.stdout.readline())
+        assert read == arena.memory[block.offset : block.offset + block.length]
+    process.communicate()
+    assert process.returncode == 0
 
 
 @pytest.mark.parametrize("block_bytes", [1, mmap.PAGESIZE - 1, mmap.PAGESIZE, mmap.PAGESIZE + 1])

@@ -3,15 +3,19 @@
 import asyncio
 import os
 import signal
+import subprocess
+import sys
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
 from time import monotonic
+from typing import Any
 
 import pytest
 
 from app.errors import CorruptArtifactError, DeadlineExceededError, ModelError, NotReadyError
 from app.inference.store import ModelReference
+from tests import processes
 from tests.inference.worker_harness import Harness, frozen, until, worker_ids
 from tests.tiny_model import TinyModel, sound, wav
 
@@ -107,15 +111,27 @@ def error_lines_of(refused: Harness) -> int:
     return len(traceback.extract_tb(raised.value.__traceback__))
 
 
-class ExhaustingReference(ModelReference):
-    """A model that cannot be loaded for want of memory."""
-
-    def __hash__(self) -> int:
-        raise MemoryError
-
-
-def test_an_unforeseen_failure_to_load_is_tried_again(tiny: TinyModel) -> None:
-    with Harness(tiny.store, [ExhaustingReference("tiny", 1)], count=1) as failing:
+def test_an_unforeseen_failure_to_load_is_tried_again(
+    tiny: TinyModel, caplog: pytest.LogCaptureFixture
+) -> None:
+    no_reference: Any = "tiny@1"
+    with Harness(tiny.store, [no_reference], count=1) as failing:
         failing.run(until(lambda: bool(failing.restarts), seconds=10))
         assert failing.restarts == ["failed_to_load"]
         assert not failing.workers.ready
+        assert len(worker_ids()) == 1
+    assert "in _classifier" in caplog.text, "the trace did not travel from the other process"
+
+
+def test_no_process_outlives_a_service_that_is_killed(tiny: TinyModel) -> None:
+    """As the kernel does to one that runs out of memory: nothing of its own code runs then."""
+    service = subprocess.Popen(
+        [sys.executable, "-m", "app.cli", "serve", "--port", "0", "--workers", "2"],
+        env={**os.environ, "HARK_MODEL_STORE": str(tiny.store), "HARK_DEFAULT_MODEL": "tiny"},
+        stderr=subprocess.DEVNULL,
+    )
+    asyncio.run(until(lambda: len(processes.worker_ids(service.pid)) == 2))
+    orphans = processes.worker_ids(service.pid)
+    service.kill()
+    service.wait()
+    asyncio.run(until(lambda: not any(Path(f"/proc/{orphan}").exists() for orphan in orphans)))

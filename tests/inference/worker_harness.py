@@ -1,7 +1,6 @@
 """Harness: real compute processes, and what a test needs to speak to them."""
 
 import asyncio
-import multiprocessing
 import os
 import signal
 from collections.abc import Callable, Coroutine, Iterator
@@ -15,6 +14,7 @@ from app.inference.classification import Classification
 from app.inference.compute import Job
 from app.inference.store import ModelReference
 from app.inference.workers import Workers
+from tests import processes
 
 START_SECONDS = 90.0  # for processes to import TensorFlow on a busy machine
 
@@ -29,7 +29,7 @@ async def until(condition: Callable[[], bool], seconds: float = START_SECONDS) -
 
 def worker_ids() -> set[int]:
     """The processes that this one has started and that live."""
-    return {process.pid for process in multiprocessing.active_children() if process.pid}
+    return processes.worker_ids(os.getpid())
 
 
 @dataclass
