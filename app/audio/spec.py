@@ -60,6 +60,11 @@ class MfccSpec:
         _require(0 <= self.mel_min_hz < self.mel_max_hz, "mel_min_hz must lie in [0, mel_max_hz)")
         _require(0 < self.top_db < math.inf, "top_db must be positive and finite")
 
+    def n_frames(self, n_samples: int) -> int:
+        """Return how many frames a window of `n_samples` has."""
+        padded_samples = n_samples + 2 * (self.n_fft // 2)
+        return 1 + (padded_samples - self.n_fft) // self.hop_length
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FrontEndSpec:
@@ -106,9 +111,7 @@ class FrontEndSpec:
     @property
     def n_frames(self) -> int:
         """Feature frames in a window."""
-        n_fft = self.features.n_fft
-        padded_samples = self.window_samples + 2 * (n_fft // 2)
-        return 1 + (padded_samples - n_fft) // self.features.hop_length
+        return self.features.n_frames(self.window_samples)
 
     @property
     def feature_shape(self) -> tuple[int, int, int]:

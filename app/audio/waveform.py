@@ -97,7 +97,9 @@ def _mono_blocks(reader: AudioReader) -> Iterator[NDArray[np.float32]]:
     for block in reader.blocks():
         # Before the downmix, in which two channels may cancel each other. min and max propagate
         # NaN, and a comparison with NaN is false.
-        if not (np.min(block) >= -MAX_PEAK and np.max(block) <= MAX_PEAK):
+        if not (
+            reader.holds_integers or (np.min(block) >= -MAX_PEAK and np.max(block) <= MAX_PEAK)
+        ):
             raise InvalidSamplesError(
                 "The audio holds samples that are not numbers, infinite, or a million times full "
                 "scale. Export it again, as 16-bit PCM for example."

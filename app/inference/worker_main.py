@@ -13,10 +13,12 @@ from typing import Any
 
 from app.errors import HarkError
 from app.inference import messages
+from app.inference.memory import keep_freed_memory
 
 
 def main() -> None:
     """Serve calls from the socket whose descriptor the command line names."""
+    keep_freed_memory()
     channel = socket.socket(fileno=int(sys.argv[1]))
     with channel.makefile("rb") as stream:
         while True:

@@ -6,7 +6,7 @@ import os
 import socket
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any, Final, Self, TypeVar, cast
+from typing import Any, Self, TypeVar, cast
 
 from app.errors import DeadlineExceededError, WorkerCrashedError
 from app.inference import messages, worker_main
@@ -16,13 +16,6 @@ logger = logging.getLogger(__name__)
 
 Argument = TypeVar("Argument")
 Result = TypeVar("Result")
-
-# glibc maps each large array anew and unmaps it when it is freed; to touch its pages again costs as
-# much as the front end's arithmetic. With these a process keeps what it has once used.
-_KEEP_FREED_MEMORY: Final = {
-    "MALLOC_MMAP_THRESHOLD_": "1000000000",
-    "MALLOC_TRIM_THRESHOLD_": "1000000000",
-}
 
 
 class WorkerProcess:
@@ -50,7 +43,7 @@ class WorkerProcess:
                 "-P",  # the folder that the service was started in holds no code for it
                 *("-m", worker_main.__name__, str(theirs.fileno())),
                 pass_fds=(theirs.fileno(), *inherited),
-                env={**_KEEP_FREED_MEMORY, **os.environ, **one_thread_environment()},
+                env={**os.environ, **one_thread_environment()},
                 stdin=asyncio.subprocess.DEVNULL,
                 start_new_session=True,  # Ctrl-C asks the service to stop, which ends this in order
             )

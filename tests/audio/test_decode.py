@@ -117,10 +117,26 @@ def test_blocks_add_up_to_the_whole(container: str, subtype: str) -> None:
     data = encode(noisy_sweep(5, 48_000, 2), 48_000, container, subtype)
     with AudioReader(data) as reader:
         blocks = [block.copy() for block in reader.blocks()]
-    assert len(blocks) == 4
+    assert len(blocks) == 15
     assert {len(block) for block in blocks[:-1]} == {BLOCK_FRAMES}
     whole, _ = soundfile.read(io.BytesIO(data), dtype="float32", always_2d=True)
     np.testing.assert_array_equal(np.concatenate(blocks), whole)
+
+
+@pytest.mark.parametrize(
+    ("container", "subtype"),
+    [
+        *[("WAV", subtype) for subtype in ("PCM_16", "PCM_24", "PCM_32")],
+        *[("AIFF", subtype) for subtype in ("PCM_16", "PCM_24", "PCM_32")],
+        *[("FLAC", subtype) for subtype in ("PCM_16", "PCM_24")],
+    ],
+)
+def test_integers_become_the_floats_that_libsndfile_makes_of_them(
+    container: str, subtype: str
+) -> None:
+    data = encode(noisy_sweep(1, RATE, 2), RATE, container, subtype)
+    expected, _ = soundfile.read(io.BytesIO(data), dtype="float32", always_2d=True)
+    np.testing.assert_array_equal(decode(data).samples, expected)
 
 
 @pytest.mark.parametrize("n_frames", [1, BLOCK_FRAMES - 1, BLOCK_FRAMES, BLOCK_FRAMES + 1])

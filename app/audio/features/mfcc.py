@@ -9,7 +9,7 @@ from typing import Final
 
 import numpy as np
 import scipy.fft
-from numpy.lib.stride_tricks import sliding_window_view
+import scipy.sparse
 from numpy.typing import NDArray
 
 from app.audio.spec import MfccSpec
@@ -52,25 +52,51 @@ class MfccExtractor:
         n_bins = 1 + spec.n_fft // 2
         self._spec = spec
         self._window = _table(tables, "window", (spec.n_fft,))
-        self._mel_filterbank = _table(tables, "mel_filterbank", (spec.n_mels, n_bins))
+        # A band holds a few bins: of 40 x 513 numbers, 978 are not zero.
+        self._mel_filterbank = scipy.sparse.csr_array(
+            _table(tables, "mel_filterbank", (spec.n_mels, n_bins))
+        )
 
     def __call__(self, windows: NDArray[np.float32]) -> NDArray[np.float32]:
         """Map float32 `[n_windows, window_samples]` to `[n_windows, n_mfcc, n_frames, 1]`."""
-        return np.stack([self._of_window(window) for window in windows])[..., np.newaxis]
+        spec = self._spec
+        shape = (len(windows), spec.n_mfcc, spec.n_frames(windows.shape[1]), 1)
+        features = np.empty(shape, dtype=np.float32)
+        for window, of_window in zip(windows, features, strict=True):
+            of_window[..., 0] = self._of_window(window)
+        return features
 
     def _of_window(self, window: NDArray[np.float32]) -> NDArray[np.float32]:
         """Map `[window_samples]` to `[n_mfcc, n_frames]`."""
         spec = self._spec
-        padded = np.pad(window, spec.n_fft // 2)
-        frames = sliding_window_view(padded, spec.n_fft)[:: spec.hop_length] * self._window
-        spectrum = scipy.fft.rfft(frames, axis=1, overwrite_x=True)  # [n_frames, n_bins] complex64
-        power = spectrum.real**2 + spectrum.imag**2
-        mel_power = self._mel_filterbank @ power.T  # [n_mels, n_frames]
+        frames = _overlapping_frames(window, spec) * self._window
+        # Frames as columns, so that the bins of a band are rows and the sparse product runs along
+        # them. Real and imaginary parts lie side by side: they are squared and summed over bands
+        # as if they were frames of their own, and put together in the small result.
+        spectrum = scipy.fft.rfft(frames.T, axis=0, overwrite_x=True)  # [n_bins, n_frames]
+        squares = np.square(spectrum.view(np.float32))  # [n_bins, 2 * n_frames]
+        sums = self._mel_filterbank @ squares  # [n_mels, 2 * n_frames]
+        mel_power = sums[:, 0::2] + sums[:, 1::2]
         decibels = 10 * np.log10(np.maximum(mel_power, MIN_POWER))
         np.maximum(decibels, decibels.max() - np.float32(spec.top_db), out=decibels)
         # Not a precomputed matrix: ten times the rounding error, for hundredths of a millisecond.
         coefficients: NDArray[np.float32] = scipy.fft.dct(decibels, axis=0, norm="ortho")
         return coefficients[: spec.n_mfcc]
+
+
+def _overlapping_frames(window: NDArray[np.float32], spec: MfccSpec) -> NDArray[np.float32]:
+    """View `[window_samples]` as `[n_frames, n_fft]`, frames around every `hop_length`-th sample.
+
+    What lies beyond the ends is zero. What `np.pad` and `sliding_window_view` do, without the
+    Python in them: it took 0.08 ms, beside a transform of 0.4.
+    """
+    half = spec.n_fft // 2
+    padded = np.empty(len(window) + 2 * half, dtype=np.float32)
+    padded[:half] = padded[len(padded) - half :] = 0
+    padded[half : half + len(window)] = window
+    shape = (spec.n_frames(len(window)), spec.n_fft)
+    strides = (spec.hop_length * padded.itemsize, padded.itemsize)
+    return np.ndarray(shape, np.float32, buffer=padded, strides=strides)
 
 
 def _table(

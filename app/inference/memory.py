@@ -1,0 +1,23 @@
+"""How this process's C library deals with memory that is given back to it."""
+
+import ctypes
+from typing import Final
+
+# mallopt(3)
+_M_TRIM_THRESHOLD: Final = -1
+_M_MMAP_THRESHOLD: Final = -3
+
+_LARGEST_KEPT_ARRAY: Final = 32 * 1024 * 1024  # also the most that glibc accepts
+_LARGEST_KEPT_TOTAL: Final = 64 * 1024 * 1024
+
+
+def keep_freed_memory() -> None:
+    """Have glibc keep freed arrays of up to 32 MiB for the next ones, 64 MiB in all.
+
+    By default it maps each array beyond 128 KiB anew, and unmaps it when it is freed: touching new
+    pages cost as much as the front end's arithmetic. Does nothing where the C library is another.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(_M_MMAP_THRESHOLD, _LARGEST_KEPT_ARRAY)
+        mallopt(_M_TRIM_THRESHOLD, _LARGEST_KEPT_TOTAL)
