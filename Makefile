@@ -6,18 +6,21 @@ PYTHON ?= $(shell for name in python3.13 python3.12 python3.11 python3 python; d
 	2>/dev/null && echo $$name && break; done)
 VENV ?= .venv
 BIN := $(VENV)/bin
+ENGINE ?= keras
+STAMP_keras := $(VENV)/serve.stamp
+STAMP_onnx := $(VENV)-onnx/serve.stamp
 HOST ?= 127.0.0.1
 PORT ?= 8000
-PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+PIP_INSTALL := python -m pip --disable-pip-version-check --quiet install
 
 .PHONY: serve test test-slow lint format lock samples clean
 
-# Start the service, with the models in model_store/.
-serve: $(VENV)/serve.stamp
-	exec $(BIN)/hark serve --host $(HOST) --port $(PORT)
+# Start the service, with the models in model_store/. ENGINE=onnx is its light twin.
+serve: $(STAMP_$(ENGINE))
+	exec $(dir $(STAMP_$(ENGINE)))bin/hark serve --engine $(ENGINE) --host $(HOST) --port $(PORT)
 
 # Run every test but the slow ones.
-test: $(VENV)/dev.stamp
+test: $(VENV)/dev.stamp $(STAMP_onnx)
 	$(BIN)/python -m pytest
 
 # Repeat real training, on the data in HARK_TEST_DATA.
@@ -39,15 +42,17 @@ samples: $(VENV)/serve.stamp
 
 # Resolve the dependencies of pyproject.toml anew, for every supported Python.
 lock: $(VENV)/dev.stamp
-	$(PIP) install uv
+	$(BIN)/$(PIP_INSTALL) uv
 	$(BIN)/uv pip compile $(LOCK_OPTIONS) --extra dev --output-file requirements-dev.lock pyproject.toml
-	$(BIN)/uv pip compile $(LOCK_OPTIONS) --constraint requirements-dev.lock \
+	$(BIN)/uv pip compile $(LOCK_OPTIONS) --constraint requirements-dev.lock --extra keras \
 		--output-file requirements.lock pyproject.toml
+	$(BIN)/uv pip compile $(LOCK_OPTIONS) --constraint requirements-dev.lock --extra onnx \
+		--output-file requirements-onnx.lock pyproject.toml
 LOCK_OPTIONS := --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
 	--no-emit-index-url --no-emit-find-links
 
 clean:
-	rm -rf $(VENV)
+	rm -rf $(VENV) $(VENV)-onnx
 
 $(VENV)/venv.stamp:
 	@test -n "$(PYTHON)" || { echo "Hark needs Python 3.11, 3.12 or 3.13; found none." >&2; exit 1; }
@@ -56,10 +61,17 @@ $(VENV)/venv.stamp:
 
 $(VENV)/serve.stamp: $(VENV)/venv.stamp requirements.lock pyproject.toml
 	@echo "Installing Hark into $(VENV); the first time takes a minute or two."
-	$(PIP) install --requirement requirements.lock
-	$(PIP) install --no-deps --editable .
+	$(BIN)/$(PIP_INSTALL) --requirement requirements.lock
+	$(BIN)/$(PIP_INSTALL) --no-deps --editable .
 	touch $@
 
 $(VENV)/dev.stamp: $(VENV)/serve.stamp requirements-dev.lock
-	$(PIP) install --requirement requirements-dev.lock
+	$(BIN)/$(PIP_INSTALL) --requirement requirements-dev.lock
+	touch $@
+
+# The light twin: ONNX Runtime and no TensorFlow.
+$(STAMP_onnx): requirements-onnx.lock pyproject.toml
+	$(PYTHON) -m venv $(VENV)-onnx
+	$(VENV)-onnx/bin/$(PIP_INSTALL) --requirement requirements-onnx.lock
+	$(VENV)-onnx/bin/$(PIP_INSTALL) --no-deps --editable .
 	touch $@

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from app.errors import HarkError, UnknownVersionError
+from app.inference.engine import EngineName
 from app.settings import DEFAULT_MODEL_STORE, SettingsError
 
 if TYPE_CHECKING:
     from app.inference.classification import Classification
     from app.inference.store import ModelReference, ModelStore
 
-# The commands import what they need: `hark serve` must answer /livez in about a second, and its
-# compute processes import this module once more as they start.
+# The commands import what they need: `hark serve` must answer /livez in about a second.
 
 application = typer.Typer(
     help="Say what a sound is.",
@@ -27,6 +27,9 @@ application = typer.Typer(
 Store = Annotated[
     Path, typer.Option(envvar="HARK_MODEL_STORE", help="Folder of models: <name>/<version>/.")
 ]
+Engine = Annotated[
+    EngineName | None, typer.Option(help="What runs the models; HARK_ENGINE, or keras, by default.")
+]
 BAR_WIDTH: Final = 24
 
 
@@ -37,12 +40,13 @@ def serve(
     workers: Annotated[
         int | None, typer.Option(help="Compute processes; one a processor by default.", min=1)
     ] = None,
+    engine: Engine = None,
 ) -> None:
     """Start the service. HARK_* environment variables set the rest."""
     from app.server import serve
     from app.settings import read_settings
 
-    if not serve(read_settings(**({} if workers is None else {"workers": workers})), host, port):
+    if not serve(read_settings(workers=workers, engine=engine), host, port):
         sys.exit(1)
 
 
@@ -54,6 +58,7 @@ def classify(
     ] = "urbansound",
     top_k: Annotated[int, typer.Option(help="How many labels to show.", min=1)] = 5,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")] = False,
+    engine: Engine = None,
     store: Store = DEFAULT_MODEL_STORE,
 ) -> None:
     """Say what the sounds in files are, without a server."""
@@ -65,9 +70,10 @@ def classify(
     from app.inference.store import ModelStore
     from app.settings import read_settings
 
-    limits = DecodeLimits(max_seconds=read_settings().max_audio_seconds)
+    settings = read_settings(engine=engine)
+    limits = DecodeLimits(max_seconds=settings.max_audio_seconds)
     models = ModelStore(store)
-    classifier = Classifier.load(models.open(_resolve(models, model)))
+    classifier = Classifier.load(models.open(_resolve(models, model)), settings.engine)
     failed = False
     for file in files:
         try:

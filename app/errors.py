@@ -18,6 +18,7 @@ HarkError
 ├── ModelError                the model asked for cannot be used
 │   ├── UnknownModelError         no such name in the store
 │   ├── UnknownVersionError       no such version of that model
+│   ├── EngineMissingError        the engine that is to run it is not installed
 │   └── ArtifactError             a version's folder is refused
 │       ├── IncompleteArtifactError   a file is missing
 │       ├── CorruptArtifactError      a file does not match its hash, or cannot be read
@@ -148,6 +149,13 @@ class UnknownVersionError(ModelError):
 
     code = "unknown_version"
     title = "There is no such version"
+
+
+class EngineMissingError(ModelError):
+    """The engine that is to run the model is not installed."""
+
+    code = "engine_missing"
+    title = "The engine is not installed"
 
 
 class ArtifactError(ModelError):

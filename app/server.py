@@ -6,6 +6,7 @@ from contextlib import contextmanager
 
 import uvicorn
 
+from app.inference.engine import check_engine
 from app.inference.memory import keep_freed_memory
 from app.main import create_app
 from app.settings import Settings
@@ -31,9 +32,11 @@ def serve(settings: Settings, host: str, port: int) -> bool:
         Whether the service ever started.
 
     Raises:
-        ModelError: the store does not have the default model, or it is refused.
+        ModelError: the engine is not installed, the store does not have the default model, or it
+            is refused.
     """
     keep_freed_memory()  # uploads arrive in pieces of 256 KiB
+    check_engine(settings.engine)
     app = create_app(settings)
     service = app.state.service
     for reference in service.served.values():

@@ -33,6 +33,7 @@ class Service:
         self.workers = Workers(
             count=settings.workers,
             store=settings.model_store,
+            engine=settings.engine,
             models=list(self.served.values()),
             uploads=self._arena.share(),
             on_restart=metrics.count_restart,

@@ -9,6 +9,7 @@ from typing import Any, Final
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from app.inference.engine import EngineName
 from app.inference.threads import available_processors
 
 DEFAULT_MODEL_STORE: Final = Path(__file__).resolve().parents[1] / "model_store"
@@ -23,6 +24,7 @@ class Settings(BaseSettings):
         DEFAULT_MODEL_STORE, description="Folder of models: <name>/<version>/."
     )
     default_model: str = Field("urbansound", description="The model behind /v1/classify.")
+    engine: EngineName = Field("keras", description="What runs the models: keras or onnx.")
     workers: int = Field(
         default_factory=available_processors, ge=1, le=256, description="Compute processes."
     )
@@ -49,13 +51,13 @@ class SettingsError(Exception):
 
 
 def read_settings(**chosen: Any) -> Settings:
-    """Read the settings from the environment, but for those chosen otherwise.
+    """Read the settings from the environment, but for those chosen otherwise (not None).
 
     Raises:
         SettingsError: a value is not valid.
     """
     try:
-        return Settings(**chosen)
+        return Settings(**{name: value for name, value in chosen.items() if value is not None})
     except ValidationError as error:
         lines = (f"HARK_{str(e['loc'][0]).upper()}: {e['msg']}" for e in error.errors())
         raise SettingsError("; ".join(lines)) from error

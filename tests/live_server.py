@@ -23,13 +23,16 @@ class LiveServer:
     Args:
         environment: HARK_* variables.
         log: the file that its output goes to.
+        python: the interpreter of the environment that it is installed in.
     """
 
-    def __init__(self, environment: dict[str, str], log: Path) -> None:
+    def __init__(
+        self, environment: dict[str, str], log: Path, python: str | Path = sys.executable
+    ) -> None:
         self.port = _free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.log = log
-        command = [sys.executable, "-m", "app.cli", "serve", "--port", str(self.port)]
+        command = [python, "-m", "app.cli", "serve", "--port", str(self.port)]
         self.started_at = time.monotonic()
         with log.open("wb") as output:
             self.process = subprocess.Popen(
@@ -60,9 +63,11 @@ class LiveServer:
 
 
 @contextmanager
-def live_server(log: Path, **environment: str) -> Iterator[LiveServer]:
+def live_server(
+    log: Path, python: str | Path = sys.executable, **environment: str
+) -> Iterator[LiveServer]:
     """Run a server that is ready, and end it with the context, come what may."""
-    server = LiveServer(environment, log)
+    server = LiveServer(environment, log, python)
     try:
         server.wait_until("/readyz")
         yield server

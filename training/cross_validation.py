@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict
 
 from app.audio.frontend import FrontEnd
 from app.inference.classifier import Classifier
-from app.inference.engine import KerasEngine
+from app.inference.keras_engine import KerasEngine
 from app.inference.store import ModelReference
 from training.evaluate import Metrics, Predictions, measure, predict
 from training.features_cache import DatasetFeatures

@@ -28,6 +28,7 @@ from training.recipe import Recipe, RecipeError
 from training.splits import Folds, SplitKind, make_folds
 
 _MAX_LISTED: Final = 20
+_N_EXAMPLES: Final = 256  # real windows on which a version's engines are compared
 
 
 class UnreadableClipsError(DatasetError):
@@ -122,6 +123,7 @@ def fit_and_export(
             model=fitted.model,
             front_end=FrontEnd.build(run.recipe.front_end),
             labels=labels,
+            examples=run.data.features[:: -(-len(run.data.features) // _N_EXAMPLES)],
             training=training,
             metrics={
                 "accuracy_mean": result.accuracy_mean,

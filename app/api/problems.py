@@ -22,6 +22,7 @@ STATUS_OF_ERROR: Final[dict[type[errors.HarkError], int]] = {
     errors.DuplicateFileError: 422,
     errors.UnknownModelError: 404,
     errors.UnknownVersionError: 404,
+    errors.EngineMissingError: 503,
     errors.ArtifactError: 503,
     errors.NotReadyError: 503,
     errors.OverloadedError: 503,

@@ -29,9 +29,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 MANIFEST_FILE: Final = "manifest.json"
-MODEL_FILE: Final = "model.keras"
+KERAS_FILE: Final = "model.keras"
+ONNX_FILE: Final = "model.onnx"
 FRONT_END_FILE: Final = "front_end.npz"
-REQUIRED_FILES: Final = frozenset({MODEL_FILE, FRONT_END_FILE})
+REQUIRED_FILES: Final = frozenset({KERAS_FILE, ONNX_FILE, FRONT_END_FILE})
 
 ADVICE: Final = "Restore the version from its source, or remove it."
 
@@ -127,9 +128,14 @@ class Artifact:
         return cls(folder, manifest)
 
     @property
-    def model_path(self) -> Path:
-        """The Keras model's file."""
-        return self.folder / MODEL_FILE
+    def keras_path(self) -> Path:
+        """The model's file for Keras."""
+        return self.folder / KERAS_FILE
+
+    @property
+    def onnx_path(self) -> Path:
+        """The model's file for ONNX Runtime."""
+        return self.folder / ONNX_FILE
 
     def front_end_tables(self) -> Mapping[str, NDArray[np.float32]]:
         """Load the front end's constant arrays.

@@ -12,7 +12,7 @@ from app.audio.frontend import FrontEnd
 from app.errors import CorruptArtifactError, ProbeMismatchError
 from app.inference.artifact import ADVICE, Artifact, Probe
 from app.inference.classification import Classification, StageSeconds
-from app.inference.engine import Engine, KerasEngine
+from app.inference.engine import Engine, EngineName, load_engine
 from app.inference.probe import probe_wav
 from app.inference.store import ModelReference
 
@@ -44,10 +44,11 @@ class Classifier:
         self._engine = engine
 
     @classmethod
-    def load(cls, artifact: Artifact) -> "Classifier":
+    def load(cls, artifact: Artifact, engine: EngineName = "keras") -> "Classifier":
         """Load a version and check that it answers the probe as it did when it was exported.
 
         Raises:
+            EngineMissingError: the engine is not installed.
             CorruptArtifactError: a file cannot be loaded, or the files do not fit each other.
             ProbeMismatchError: the answer to the probe differs.
         """
@@ -58,8 +59,7 @@ class Classifier:
             front_end = FrontEnd(spec, artifact.front_end_tables())
         except ValueError as error:
             raise CorruptArtifactError(f"{reference}: {error}. {ADVICE}") from error
-        engine = KerasEngine(artifact.model_path, spec.feature_shape)
-        classifier = cls(reference, manifest.labels, front_end, engine)
+        classifier = cls(reference, manifest.labels, front_end, load_engine(engine, artifact))
         classifier.check_probe(manifest.probe)
         return classifier
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from app.inference.arena import ArenaReader
+from app.inference.engine import EngineName
 from app.inference.store import ModelReference, ModelStore
 
 if TYPE_CHECKING:
@@ -32,10 +33,11 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """What a compute process is told once: where models and uploads lie, what to load."""
+    """What a compute process is told once: where models and uploads lie, what to load how."""
 
     store: Path
     uploads: ArenaReader
+    engine: EngineName
     models: list[ModelReference]
 
 
@@ -45,6 +47,7 @@ class _Process:
 
     store: ModelStore
     uploads: ArenaReader
+    engine: EngineName
     classifiers: dict[ModelReference, Classifier]
 
 
@@ -60,7 +63,7 @@ def start(told: Start) -> None:
     global _process  # a compute process has no other place to keep what it was given
     os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
     if _process is None:
-        _process = _Process(ModelStore(told.store), told.uploads, {})
+        _process = _Process(ModelStore(told.store), told.uploads, told.engine, {})
     for model in told.models:
         _classifier(model)
     gc.freeze()  # nothing that is here now will go: the collector need not look at it again
@@ -85,5 +88,6 @@ def _classifier(model: ModelReference) -> Classifier:
 
     assert _process is not None
     if model not in _process.classifiers:
-        _process.classifiers[model] = Classifier.load(_process.store.open(model))
+        artifact = _process.store.open(model)
+        _process.classifiers[model] = Classifier.load(artifact, _process.engine)
     return _process.classifiers[model]

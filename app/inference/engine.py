@@ -1,14 +1,25 @@
-"""Engines: a model behind one small Protocol, features in, probabilities out."""
+"""Engines: a model behind one small Protocol, features in, probabilities out.
 
+Light: the HTTP process chooses an engine by name, and imports none.
+"""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Final, Literal, Protocol, get_args
 
-import numpy as np
-from numpy.typing import NDArray
+from app.errors import CorruptArtifactError, EngineMissingError
+from app.inference.artifact import ADVICE, Artifact, place_of
 
-from app.errors import CorruptArtifactError
-from app.inference.artifact import ADVICE, place_of
-from app.inference.tensorflow_import import import_tensorflow
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+EngineName = Literal["keras", "onnx"]
+ENGINES: Final[tuple[EngineName, ...]] = get_args(EngineName)
+
+_LIBRARY: Final[dict[EngineName, str]] = {"keras": "tensorflow", "onnx": "onnxruntime"}
 
 
 class Engine(Protocol):
@@ -19,65 +30,47 @@ class Engine(Protocol):
         ...
 
 
-class KerasEngine:
-    """A Keras model as one traced TensorFlow function, on one thread.
-
-    `model.predict` builds a data pipeline for each call, and `model(x)` walks the layers in
-    Python: 38 ms and 8 ms a clip where the traced function takes 0.7.
-
-    Args:
-        path: a `.keras` file. Loaded in Keras's safe mode: no code comes with a model.
-        feature_shape: shape of one window's features.
+def load_engine(name: EngineName, artifact: Artifact) -> Engine:
+    """Load a version's model into an engine.
 
     Raises:
-        CorruptArtifactError: Keras cannot load the file, or it takes other features.
+        EngineMissingError: the engine is not installed.
+        CorruptArtifactError: the engine cannot load the model, or it takes other features.
     """
+    check_engine(name)
+    feature_shape = artifact.manifest.front_end_spec.feature_shape
+    if name == "onnx":
+        from app.inference.onnx_engine import OnnxEngine
 
-    def __init__(self, path: Path, feature_shape: tuple[int, ...]) -> None:
-        tensorflow = import_tensorflow()
-        if not tensorflow.config.list_physical_devices("GPU"):
-            _limit_threads(tensorflow)
-        self._model = _load(path, feature_shape)
-        signature = tensorflow.TensorSpec((None, *feature_shape), tensorflow.float32)
-        traced = tensorflow.function(self._run, input_signature=[signature])
-        self._function = traced.get_concrete_function()
-        self._constant = tensorflow.constant
+        return OnnxEngine(artifact.onnx_path, feature_shape)
+    from app.inference.keras_engine import KerasEngine
 
-    def predict(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Map features `[n, *feature_shape]` to probabilities `[n, n_labels]`, both float32."""
-        probabilities: NDArray[np.float32] = self._function(self._constant(features)).numpy()
-        return probabilities
-
-    def _run(self, features: Any) -> Any:
-        return self._model(features, training=False)
+    return KerasEngine(artifact.keras_path, feature_shape)
 
 
-def _limit_threads(tensorflow: Any) -> None:
-    """Compute on one thread: a service's parallelism comes from its processes."""
-    try:
-        tensorflow.config.threading.set_intra_op_parallelism_threads(1)
-        tensorflow.config.threading.set_inter_op_parallelism_threads(1)
-    except RuntimeError:
-        pass  # TensorFlow is already at work in this process (training): its setting stands
+def check_engine(name: EngineName) -> None:
+    """Refuse an engine whose library is not installed; imports nothing.
+
+    Raises:
+        EngineMissingError: it is not.
+    """
+    if find_spec(_LIBRARY[name]) is None:
+        others = [other for other, library in _LIBRARY.items() if find_spec(library)]
+        choice = f", or set HARK_ENGINE={others[0]}" if others else ""
+        raise EngineMissingError(
+            f"The engine {name!r} needs {_LIBRARY[name]}, which is not installed here. "
+            f"Install hark[{name}]{choice}."
+        )
 
 
-def _load(path: Path, feature_shape: tuple[int, ...]) -> Any:
-    import keras
+def check_shape_taken(path: Path, taken: object, feature_shape: tuple[int, ...]) -> None:
+    """Refuse a model that takes other features than its front end makes.
 
-    try:
-        model = keras.saving.load_model(path, compile=False, safe_mode=True)
-    except Exception as error:  # Keras documents no exception types for damaged files
-        reason = str(error).replace(str(path), path.name)
-        raise CorruptArtifactError(
-            f"{place_of(path.parent)}: {path.name}: Keras cannot load the model ({reason}). "
-            f"{ADVICE}"
-        ) from error
-    # An unbuilt model has no input shape, and one of several inputs a list of them.
-    shape = getattr(model, "input_shape", None)
-    taken = tuple(shape[1:]) if isinstance(shape, tuple) else shape
+    Raises:
+        CorruptArtifactError: it does.
+    """
     if taken != feature_shape:
         raise CorruptArtifactError(
             f"{place_of(path.parent)}: {path.name}: the model takes features of shape {taken}, its "
             f"front end makes {feature_shape}. {ADVICE}"
         )
-    return model

@@ -10,6 +10,7 @@ from app.errors import DeadlineExceededError, HarkError, ModelError, NotReadyErr
 from app.inference import compute
 from app.inference.arena import ArenaReader
 from app.inference.classification import Classification
+from app.inference.engine import EngineName
 from app.inference.store import ModelReference
 from app.inference.worker_process import WorkerProcess
 
@@ -25,6 +26,7 @@ class Workers:
     Args:
         count: how many.
         store: the model store's folder.
+        engine: what runs the models.
         models: the models that each loads before it is ready.
         uploads: where uploads lie.
         on_restart: called with a cause whenever a process is replaced.
@@ -38,12 +40,13 @@ class Workers:
         self,
         count: int,
         store: Path,
+        engine: EngineName,
         models: list[ModelReference],
         uploads: ArenaReader,
         on_restart: Callable[[str], None] = lambda _cause: None,
     ) -> None:
         self.count = count
-        self._start = compute.Start(store, uploads, models)
+        self._start = compute.Start(store, uploads, engine, models)
         self._on_restart = on_restart
         self._processes: set[WorkerProcess] = set()
         self._ready: set[WorkerProcess] = set()

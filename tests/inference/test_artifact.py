@@ -50,7 +50,7 @@ pytestmark = [
 ]
 
 FILES = ("MODEL_CARD.md", "confusion_matrix.png", "front_end.npz", "loss.png", "metrics.json",
-         "model.keras")  # fmt: skip
+         "model.keras", "model.onnx")  # fmt: skip
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from app.audio.frontend import FrontEnd
 from app.errors import AudioTooLongError, NotAudioError
 from app.inference.classification import Classification, StageSeconds
 from app.inference.classifier import BATCH_WINDOWS, Classifier
-from app.inference.engine import KerasEngine
+from app.inference.engine import load_engine
 from app.inference.store import ModelReference
 from tests.tiny_model import LABELS, RATE_HZ, TinyModel, encoded, sound, wav
 
@@ -64,7 +64,7 @@ def test_windows_are_weighted_by_their_seconds_of_audio(
     clip = wav(medley(2.4))
     spec = tiny.open().manifest.front_end_spec
     features = FrontEnd.build(spec).features(clip).features
-    by_window = KerasEngine(tiny.open().model_path, spec.feature_shape).predict(features)
+    by_window = load_engine("keras", tiny.open()).predict(features)
     assert len({tuple(window) for window in by_window}) == 3  # else any weights would do
     expected = averaged_by_hand(by_window.tolist(), [1.0, 1.0, 0.4])
     assert classifier.classify(clip).probabilities == pytest.approx(expected, abs=1e-7)

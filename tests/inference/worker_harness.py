@@ -55,7 +55,7 @@ class Harness:
     async def _start(self) -> None:
         uploads = self.arena.share()
         self.workers = Workers(
-            self.count, self.store, self.models, uploads, on_restart=self.restarts.append
+            self.count, self.store, "keras", self.models, uploads, on_restart=self.restarts.append
         )
         self.workers.start()
 

@@ -12,6 +12,7 @@ from app.audio.frontend import FrontEnd
 from app.errors import ArtifactError
 from app.inference.artifact import TrainingRecord
 from app.inference.classifier import Classifier
+from app.inference.engine import ENGINES
 from app.inference.store import ModelReference, ModelStore
 from app.inference.tensorflow_import import import_tensorflow
 from tests.tiny_model import LABELS, SAVING_WARNS, TinyModel, sound, wav
@@ -47,6 +48,9 @@ def content(tiny: TinyModel, model: Any) -> Callable[..., Export]:
             model=model,
             front_end=FrontEnd.build(manifest.front_end_spec),
             labels=list(labels),
+            examples=np.random.default_rng(0)
+            .normal(scale=30, size=(8, *manifest.front_end_spec.feature_shape))
+            .astype(np.float32),
             training=manifest.training,
             metrics={"accuracy_mean": 0.5},
             write_reports=write_reports,
@@ -67,14 +71,16 @@ def test_a_version_is_written_whole(
     assert reference == ModelReference("copy", 1)
     assert everything_in(store) == [
         "copy", "copy/1", "copy/1/front_end.npz", "copy/1/manifest.json", "copy/1/model.keras",
-        "copy/1/report.txt",
+        "copy/1/model.onnx", "copy/1/report.txt",
     ]  # fmt: skip
     assert (tmp_path / "copy" / "1" / "report.txt").read_text() == "this is copy@1"
     artifact = store.open(reference)
     assert isinstance(artifact.manifest.training, TrainingRecord)
     clip = wav(sound("noise", seed=900, seconds=2.5))
-    answer, original = (Classifier.load(a).classify(clip) for a in (artifact, tiny.open()))
-    assert answer.probabilities == pytest.approx(original.probabilities, abs=1e-6)
+    original = Classifier.load(tiny.open()).classify(clip)
+    for engine in ENGINES:
+        answer = Classifier.load(artifact, engine).classify(clip)
+        assert answer.probabilities == pytest.approx(original.probabilities, abs=1e-6)
 
 
 def test_the_next_version_takes_the_next_number(

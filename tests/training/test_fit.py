@@ -72,6 +72,7 @@ def test_the_manifests_hashes_are_those_of_the_files(tiny: TinyModel) -> None:
     assert set(files) == {
         "MODEL_CARD.md", "confusion_matrix.png", "front_end.npz", "loss.png", "metrics.json",
         "model.keras",
+        "model.onnx",
     }  # fmt: skip
 
 
