@@ -1,5 +1,6 @@
 """create_app: the application, from settings. The lifespan starts and stops the workers."""
 
+import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
@@ -42,6 +43,8 @@ def create_app(settings: Settings, registry: CollectorRegistry | None = None) ->
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         service.workers.start()
+        gc.collect()
+        gc.freeze()  # what is here now stays: the collector need not walk it again and again
         yield
         await service.stop()
 

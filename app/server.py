@@ -48,6 +48,7 @@ def serve(settings: Settings, host: str, port: int) -> bool:
         access_log=False,
         timeout_graceful_shutdown=round(settings.shutdown_seconds),
         server_header=False,
+        proxy_headers=False,  # nothing here asks for the client's address
     )
     server = _Server(config)
     server.run()

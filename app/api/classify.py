@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Request, Response
 
 from app.api.dependencies import ModelNamePath, ServiceDependency, TopK, VersionPath
 from app.api.problems import problem_responses
@@ -40,21 +40,26 @@ router = APIRouter(
 )
 
 
-@router.post("/classify", openapi_extra=_UPLOAD)
+@router.post("/classify", openapi_extra=_UPLOAD, response_model=ClassificationAnswer)
 async def classify(
     request: Request, service: ServiceDependency, top_k: TopK = _DEFAULT_TOP_K
-) -> ClassificationAnswer:
+) -> Response:
     """Say what a sound is, with the default model."""
     return await _classify_upload(request, service, service.resolve(), top_k)
 
 
-@router.post("/models/{name}/classify", openapi_extra=_UPLOAD, responses=problem_responses(404))
+@router.post(
+    "/models/{name}/classify",
+    openapi_extra=_UPLOAD,
+    response_model=ClassificationAnswer,
+    responses=problem_responses(404),
+)
 async def classify_with_model(
     request: Request,
     service: ServiceDependency,
     name: ModelNamePath,
     top_k: TopK = _DEFAULT_TOP_K,
-) -> ClassificationAnswer:
+) -> Response:
     """Say what a sound is, with a model's newest version."""
     return await _classify_upload(request, service, service.resolve(name), top_k)
 
@@ -62,6 +67,7 @@ async def classify_with_model(
 @router.post(
     "/models/{name}/versions/{version}/classify",
     openapi_extra=_UPLOAD,
+    response_model=ClassificationAnswer,
     responses=problem_responses(404),
 )
 async def classify_with_version(
@@ -70,16 +76,18 @@ async def classify_with_version(
     name: ModelNamePath,
     version: VersionPath,
     top_k: TopK = _DEFAULT_TOP_K,
-) -> ClassificationAnswer:
+) -> Response:
     """Say what a sound is, with one version of a model."""
     return await _classify_upload(request, service, service.resolve(name, version), top_k)
 
 
 async def _classify_upload(
     request: Request, service: Service, model: ModelReference, top_k: int
-) -> ClassificationAnswer:
+) -> Response:
     settings = service.settings
     service.workers.check_ready()  # before the body is sent, and not only after it
     with service.admitted() as upload:
         await receive_upload(request, upload, settings.max_upload_bytes, settings.upload_seconds)
-        return ClassificationAnswer.of(await service.classify(model, upload), top_k)
+        answer = ClassificationAnswer.of(await service.classify(model, upload), top_k)
+    # Not left to FastAPI, which would check once more what was made here.
+    return Response(answer.model_dump_json(), media_type="application/json")

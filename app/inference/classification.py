@@ -1,11 +1,14 @@
-"""Classification: the answer for one clip. Light, since it crosses between processes."""
+"""Classification: the answer for one clip. Light, since it crosses between processes.
+
+Without slots, with which dataclasses are pickled field by field in Python.
+"""
 
 from dataclasses import dataclass
 
 from app.inference.store import ModelReference
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class StageSeconds:
     """Where the time of one classification went."""
 
@@ -14,7 +17,7 @@ class StageSeconds:
     model: float
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Classification:
     """The answer for one clip.
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from app.inference.classifier import Classifier
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # without slots: pickled with each request
 class Job:
     """One upload to classify: where it lies, with what, and within what limits."""
 

@@ -8,7 +8,7 @@ from app.errors import UnknownModelError, UnknownVersionError
 from app.inference.artifact import Artifact, Manifest, read_manifest
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@dataclass(frozen=True, order=True)  # without slots: pickled with each request
 class ModelReference:
     """A version of a model, by name and number."""
 
