@@ -42,6 +42,9 @@ class Metrics:
             buckets=_STAGE_BUCKETS,
             registry=registry,
         )
+        self._queue_seconds, self._decode_seconds, self._features_seconds, self._model_seconds = (
+            self._stage_seconds.labels(stage) for stage in ("queue", "decode", "features", "model")
+        )
         self._audio_seconds = Counter(
             "hark_audio_seconds", "Seconds of audio classified.", registry=registry
         )
@@ -80,10 +83,10 @@ class Metrics:
     ) -> None:
         """Count a classified clip; `wait_seconds` is what passed outside the other stages."""
         stages = answer.stage_seconds
-        self._stage_seconds.labels("queue").observe(wait_seconds)
-        self._stage_seconds.labels("decode").observe(stages.decode)
-        self._stage_seconds.labels("features").observe(stages.features)
-        self._stage_seconds.labels("model").observe(stages.model)
+        self._queue_seconds.observe(wait_seconds)
+        self._decode_seconds.observe(stages.decode)
+        self._features_seconds.observe(stages.features)
+        self._model_seconds.observe(stages.model)
         self._audio_seconds.inc(answer.duration_seconds)
         self._upload_bytes.inc(upload_bytes)
         model = answer.model

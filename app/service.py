@@ -75,8 +75,8 @@ class Service:
         try:
             yield block
         finally:
-            self._arena.give_back(block)
-            self._admitted -= 1
+            if not block.handed_over:
+                self._give_back(block)
 
     async def classify(self, model: ModelReference, upload: Block) -> Classification:
         """Classify an upload that has been received whole.
@@ -88,9 +88,16 @@ class Service:
         """
         started = perf_counter()
         job = Job(model, upload.offset, upload.length, self.settings.max_audio_seconds)
-        answer = await self.workers.classify(job, self.settings.deadline_seconds)
+        upload.handed_over = True  # a process may still read it when nobody waits any more
+        answer = await self.workers.classify(
+            job, self.settings.deadline_seconds, lambda: self._give_back(upload)
+        )
         stages = answer.stage_seconds
         computed = stages.decode + stages.features + stages.model
         waited = max(0.0, perf_counter() - started - computed)
         self.metrics.observe_classification(answer, upload.length, waited)
         return answer
+
+    def _give_back(self, block: Block) -> None:
+        self._arena.give_back(block)
+        self._admitted -= 1

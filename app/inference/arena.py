@@ -16,12 +16,19 @@ KEPT_BYTES: Final = 2 * 1024 * 1024
 
 
 class Block:
-    """A piece of the arena that one upload is written to."""
+    """A piece of the arena that one upload is written to.
+
+    Attributes:
+        offset: where it begins, in bytes.
+        length: how much has been written.
+        handed_over: whether it is given back by those who read it, and not by who took it.
+    """
 
     def __init__(self, arena: "Arena", offset: int) -> None:
         self._arena = arena
         self.offset = offset
         self.length = 0
+        self.handed_over = False
 
     def write(self, data: bytes | memoryview) -> None:
         """Append bytes. The caller sees to it that they fit.

@@ -1,6 +1,9 @@
-"""Messages between the HTTP process and a compute process: pickled, each behind its length.
+"""Messages between the HTTP process and its compute processes, pickled.
 
-A compute process decodes what strangers send. What it answers is therefore read with care: a pickle
+Jobs go out as packets through one socket that all compute processes read. What comes back, through
+a socket of each process's own, stands behind its length.
+
+A compute process decodes what strangers send. What it says is therefore read with care: a pickle
 may name any function to be called, and here only the few classes that an answer is made of.
 """
 
@@ -8,40 +11,81 @@ import io
 import pickle
 import struct
 from collections.abc import Iterator
-from typing import Any, BinaryIO, Final
+from dataclasses import dataclass
+from typing import Any, Final
 
 from app.errors import HarkError
 from app.inference.classification import Classification, StageSeconds
+from app.inference.compute import Job, Start
 from app.inference.store import ModelReference
+
+MAX_PACKET_BYTES: Final = 65_536
 
 _LENGTH: Final = struct.Struct("!I")
 
 
+@dataclass(frozen=True)  # without slots, as all that is pickled with each request
+class NumberedJob:
+    """A job under the number by which it is answered."""
+
+    number: int
+    job: Job
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What became of a job: a classification, or the reason why there is none."""
+
+    number: int
+    result: Classification | None
+    error: Exception | None
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What a compute process reports.
+
+    Attributes:
+        answer: of the job before.
+        taken: the number of the job that it works on next.
+    """
+
+    answer: Answer | None
+    taken: int | None
+
+
+@dataclass(frozen=True)
+class Started:
+    """A compute process has loaded its models, or could not."""
+
+    error: Exception | None
+
+
 class UnexpectedMessageError(Exception):
-    """A compute process sent what is no answer."""
+    """A compute process sent what is no message of its kind."""
 
 
-def pack(content: object) -> bytes:
-    """Return the bytes of a message."""
+def pack_down(content: Start | NumberedJob) -> bytes:
+    """Return the packet of a message to compute processes."""
+    return pickle.dumps(content, pickle.HIGHEST_PROTOCOL)
+
+
+def unpack_down(packet: bytes) -> Any:
+    """Return what is in a packet of the HTTP process."""
+    return pickle.loads(packet)  # noqa: S301  # from the process above this one
+
+
+def pack_up(content: Started | Progress) -> bytes:
+    """Return the bytes of a message to the HTTP process."""
     pickled = pickle.dumps(content, pickle.HIGHEST_PROTOCOL)
     return _LENGTH.pack(len(pickled)) + pickled
 
 
-def read_call(stream: BinaryIO) -> Any:
-    """Wait for a message of the HTTP process, and return what is in it.
-
-    Raises:
-        EOFError: the other side is gone.
-    """
-    (length,) = _LENGTH.unpack(_read_exactly(stream, _LENGTH.size))
-    return pickle.loads(_read_exactly(stream, length))  # noqa: S301  # from the process above this
-
-
-def take_answer(received: bytearray) -> Any | None:
+def take_up(received: bytearray) -> Started | Progress | None:
     """Remove the first message from `received` and return what is in it; None until it is whole.
 
     Raises:
-        UnexpectedMessageError: it is no answer.
+        UnexpectedMessageError: it is no message of a compute process.
     """
     if len(received) < _LENGTH.size:
         return None
@@ -51,19 +95,22 @@ def take_answer(received: bytearray) -> Any | None:
     pickled = bytes(received[_LENGTH.size : end])
     del received[:end]
     try:
-        return _AnswerUnpickler(io.BytesIO(pickled)).load()
+        content = _Unpickler(io.BytesIO(pickled)).load()
     except Exception as error:  # whatever a damaged or hostile pickle raises
         raise UnexpectedMessageError(str(error)) from error
+    if not isinstance(content, Started | Progress):
+        raise UnexpectedMessageError(f"a {type(content).__name__}")
+    return content
 
 
-class _AnswerUnpickler(pickle.Unpickler):
-    """Reads answers, failures included, and nothing else."""
+class _Unpickler(pickle.Unpickler):
+    """Makes what answers are made of, failures included, and nothing else."""
 
     def find_class(self, module_name: str, global_name: str) -> Any:
         try:
-            return _ANSWERS[module_name, global_name]
+            return _KNOWN[module_name, global_name]
         except KeyError:
-            raise pickle.UnpicklingError(f"{module_name}.{global_name} in an answer") from None
+            raise pickle.UnpicklingError(f"{module_name}.{global_name} in a message") from None
 
 
 def _with_subclasses(error_type: type[Exception]) -> Iterator[type[Exception]]:
@@ -72,17 +119,10 @@ def _with_subclasses(error_type: type[Exception]) -> Iterator[type[Exception]]:
         yield from _with_subclasses(subclass)
 
 
-_ANSWERS: Final[dict[tuple[str, str], type]] = {
+_KNOWN: Final[dict[tuple[str, str], type]] = {
     (part.__module__, part.__qualname__): part
     for part in (
-        *(Classification, StageSeconds, ModelReference, RuntimeError),
+        *(Started, Progress, Answer, Classification, StageSeconds, ModelReference, RuntimeError),
         *_with_subclasses(HarkError),
     )
 }
-
-
-def _read_exactly(stream: BinaryIO, n_bytes: int) -> bytes:
-    data = stream.read(n_bytes)
-    if len(data) < n_bytes:
-        raise EOFError
-    return data

@@ -1,43 +1,71 @@
-"""What a compute process runs: calls that come through a socket, one after the other.
+"""What a compute process runs: jobs that it takes from a socket, one after the other.
 
-    python -m app.inference.worker_main DESCRIPTOR
+    python -m app.inference.worker_main CHANNEL JOBS
 
-It ends when the other side of the socket is gone, so that it outlives the service in no case.
+It ends when the HTTP process is gone, so that it outlives the service in no case.
 """
 
 import socket
 import sys
 import traceback
 from collections.abc import Callable
-from typing import Any
+from typing import TypeVar
 
 from app.errors import HarkError
-from app.inference import messages
+from app.inference import compute, messages
 from app.inference.memory import keep_freed_memory
+
+Argument = TypeVar("Argument")
+Result = TypeVar("Result")
 
 
 def main() -> None:
-    """Serve calls from the socket whose descriptor the command line names."""
+    """Serve from the two sockets whose descriptors the command line names."""
+    channel, jobs = (socket.socket(fileno=int(descriptor)) for descriptor in sys.argv[1:3])
     keep_freed_memory()
-    channel = socket.socket(fileno=int(sys.argv[1]))
-    with channel.makefile("rb") as stream:
-        while True:
-            try:
-                function, argument = messages.read_call(stream)
-            except EOFError:
-                return
-            channel.sendall(_outcome(function, argument))
+    started = False
+    while not started:
+        told = channel.recv(messages.MAX_PACKET_BYTES)
+        if not told:
+            return
+        _, error = _outcome(compute.start, messages.unpack_down(told))
+        channel.sendall(messages.pack_up(messages.Started(error)))
+        started = error is None
+    _serve(channel, jobs)
 
 
-def _outcome(function: Callable[[Any], Any], argument: Any) -> bytes:
-    """Call a function, and pack what it returned or raised."""
+def _serve(channel: socket.socket, jobs: socket.socket) -> None:
+    """Take jobs and answer them, until the HTTP process is gone.
+
+    An answer is held back until the next job is taken, if one is waiting: so that this process goes
+    on without a pause, and the other one is woken once for both.
+    """
+    answer: messages.Answer | None = None
+    while True:
+        try:
+            packet = jobs.recv(messages.MAX_PACKET_BYTES, socket.MSG_DONTWAIT if answer else 0)
+        except BlockingIOError:
+            channel.sendall(messages.pack_up(messages.Progress(answer, taken=None)))
+            answer = None
+            continue
+        if not packet:
+            return
+        numbered: messages.NumberedJob = messages.unpack_down(packet)
+        channel.sendall(messages.pack_up(messages.Progress(answer, numbered.number)))
+        answer = messages.Answer(numbered.number, *_outcome(compute.classify, numbered.job))
+
+
+def _outcome(
+    function: Callable[[Argument], Result], argument: Argument
+) -> tuple[Result | None, Exception | None]:
+    """Call a function, and return what it returned or raised."""
     try:
-        return messages.pack((function(argument), None))
+        return function(argument), None
     except HarkError as error:
-        return messages.pack((None, error))
+        return None, error
     except Exception as error:
         # The trace does not travel by itself; and not every exception survives being pickled.
-        return messages.pack((None, RuntimeError(f"{error!r}\n{traceback.format_exc()}")))
+        return None, RuntimeError(f"{error!r}\n{traceback.format_exc()}")
 
 
 if __name__ == "__main__":

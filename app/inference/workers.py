@@ -6,11 +6,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from app.errors import DeadlineExceededError, HarkError, ModelError, NotReadyError
+from app.errors import HarkError, ModelError, NotReadyError
 from app.inference import compute
 from app.inference.arena import ArenaReader
 from app.inference.classification import Classification
 from app.inference.engine import EngineName
+from app.inference.job_queue import JobQueue
 from app.inference.store import ModelReference
 from app.inference.worker_process import WorkerProcess
 
@@ -48,9 +49,9 @@ class Workers:
         self.count = count
         self._start = compute.Start(store, uploads, engine, models)
         self._on_restart = on_restart
+        self._jobs = JobQueue(count)
         self._processes: set[WorkerProcess] = set()
         self._ready: set[WorkerProcess] = set()
-        self._idle: asyncio.Queue[WorkerProcess] = asyncio.Queue()
         self._keepers: list[asyncio.Task[None]] = []
         self._all_were_ready = False
         self.refusal: ModelError | None = None
@@ -65,6 +66,7 @@ class Workers:
             keeper.cancel()
         await asyncio.gather(*self._keepers, return_exceptions=True)
         await asyncio.gather(*map(self._end, list(self._processes)))
+        self._jobs.close()
 
     @property
     def ready_count(self) -> int:
@@ -76,25 +78,33 @@ class Workers:
         """Whether requests are taken: once every process was ready, as long as one is."""
         return self._all_were_ready and bool(self._ready)
 
-    async def classify(self, job: compute.Job, deadline_seconds: float) -> Classification:
-        """Classify an upload in the next idle process.
+    async def classify(
+        self,
+        job: compute.Job,
+        deadline_seconds: float,
+        on_settled: Callable[[], None] = lambda: None,
+    ) -> Classification:
+        """Classify an upload in the next process that is free.
+
+        Args:
+            job: the upload, and what to do with it.
+            deadline_seconds: how long it may take, the wait included.
+            on_settled: called once, when no process will read the upload any more. That may be
+                after this has raised.
 
         Raises:
             NotReadyError: the processes are still starting.
-            DeadlineExceededError: no answer within `deadline_seconds`, the wait included.
+            DeadlineExceededError: no answer in time.
             WorkerCrashedError: the process died.
             AudioError: the bytes cannot be used.
             ModelError: the model is refused.
         """
-        self.check_ready()
-        loop = asyncio.get_running_loop()
-        give_up_at = loop.time() + deadline_seconds
-        worker = await self._next_idle(deadline_seconds)
         try:
-            return await worker.call(compute.classify, job, max(give_up_at - loop.time(), 0.01))
-        finally:
-            if not worker.lost.is_set():
-                self._idle.put_nowait(worker)
+            self.check_ready()
+        except HarkError:
+            on_settled()
+            raise
+        return await self._jobs.classify(job, deadline_seconds, on_settled)
 
     def check_ready(self) -> None:
         """Refuse a request that could not be answered in any case.
@@ -112,31 +122,25 @@ class Workers:
         """Return why a model is refused, to be raised: without the traces of earlier raises."""
         return self.refusal and self.refusal.with_traceback(None)
 
-    async def _next_idle(self, seconds: float) -> WorkerProcess:
-        try:
-            async with asyncio.timeout(seconds):
-                while (worker := await self._idle.get()).lost.is_set():
-                    pass  # it died while idle; its keeper starts another
-                return worker
-        except TimeoutError as error:
-            raise DeadlineExceededError(
-                f"No process was free within {seconds:.3g} seconds. Try again later."
-            ) from error
-
     async def _keep_one(self) -> None:
         """Keep one process ready: start it, and another whenever it is lost."""
         worker: WorkerProcess | None = None
         while True:
             try:
                 if worker is None or worker.lost.is_set():
-                    worker = await WorkerProcess.start([self._start.uploads.file_descriptor])
+                    worker = await WorkerProcess.start(
+                        self._jobs.theirs,
+                        self._start.uploads.file_descriptor,
+                        self._jobs.on_progress,
+                    )
                     self._processes.add(worker)
-                await worker.call(compute.start, self._start, LOAD_SECONDS)
+                await worker.load(self._start, LOAD_SECONDS)
             except Exception as error:  # whatever it is, the service stays up and says so
                 await self._after_failed_load(error)
                 continue
             self._take_in(worker)
             await worker.lost.wait()
+            self._jobs.on_lost(worker)
             self._ready.discard(worker)
             logger.warning("compute process %s was lost; starting another", worker.process_id)
             self._on_restart("lost")
@@ -146,7 +150,7 @@ class Workers:
         self.refusal = None
         self._ready.add(worker)
         self._all_were_ready = self._all_were_ready or self.ready_count == self.count
-        self._idle.put_nowait(worker)
+        self._jobs.on_ready(worker)
         logger.info("compute process %s is ready", worker.process_id)
 
     async def _end(self, worker: WorkerProcess) -> None:

@@ -141,6 +141,38 @@ def test_a_process_that_dies_costs_its_own_request_only(pool: Harness, long_clip
     assert isinstance(waited, Classification)
 
 
+def test_an_upload_is_not_given_back_while_it_may_still_be_read(
+    pool: Harness, long_clip: bytes
+) -> None:
+    """A request that is given up in the queue leaves its job there, for a process to take."""
+
+    async def scenario() -> None:
+        before = pool.settled
+        long_requests = [asyncio.create_task(pool.classify(long_clip)) for _ in range(2)]
+        await asyncio.sleep(BEGIN_SECONDS)
+        with pytest.raises(DeadlineExceededError, match=r"No process was free within 0\.2 s"):
+            await pool.classify(clip(), deadline_seconds=0.2)
+        assert pool.settled == before
+        await asyncio.gather(*long_requests)
+        await until(lambda: pool.settled == before + 3)
+
+    restarts = len(pool.restarts)
+    pool.when_ready(2, scenario())
+    assert len(pool.restarts) == restarts
+
+
+@pytest.mark.parametrize("n_requests", [1, 8])
+def test_every_upload_is_given_back_once(pool: Harness, n_requests: int) -> None:
+    async def scenario() -> None:
+        before = pool.settled
+        for data in (clip(), b"no sound" * 100):
+            requests = [pool.classify(data) for _ in range(n_requests)]
+            await asyncio.gather(*requests, return_exceptions=True)
+        assert pool.settled == before + 2 * n_requests
+
+    pool.when_ready(2, scenario())
+
+
 def test_a_request_that_takes_too_long_is_given_up_and_its_process_replaced(
     pool: Harness, long_clip: bytes
 ) -> None:

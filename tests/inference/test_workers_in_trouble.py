@@ -73,8 +73,11 @@ def test_a_deadline_holds_even_where_a_process_hangs(
     async def scenario() -> float:
         begun_before = asyncio.create_task(seconds_until_given_up()) if seconds_of_work else None
         await asyncio.sleep(seconds_of_work)
-        with frozen(worker_ids()):
+        hanging = worker_ids()
+        with frozen(hanging):
             seconds = await (begun_before or seconds_until_given_up())
+            # The one that had taken the request, or those that left it lying, are found out.
+            await until(lambda: not hanging <= worker_ids(), seconds=5)
         await until(lambda: quick_pool.restarts.count("lost") == 2)
         return seconds
 

@@ -40,6 +40,7 @@ class Harness:
     models: list[ModelReference]
     count: int
     restarts: list[str] = field(default_factory=list)
+    settled: int = 0
 
     def __enter__(self) -> Self:
         self.runner = asyncio.Runner()
@@ -82,10 +83,12 @@ class Harness:
         block = self.arena.take()
         block.write(data)
         job = Job(model, block.offset, block.length, max_seconds)
-        try:
-            return await self.workers.classify(job, deadline_seconds)
-        finally:
+
+        def on_settled() -> None:
+            self.settled += 1
             self.arena.give_back(block)
+
+        return await self.workers.classify(job, deadline_seconds, on_settled)
 
 
 @contextmanager
