@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import uvicorn
+from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from app.inference.engine import check_engine
 from app.inference.memory import keep_freed_memory
@@ -25,6 +27,23 @@ class _Server(uvicorn.Server):
         yield
 
 
+class _Protocol(HttpToolsProtocol):
+    """Uvicorn's protocol, which copies a body twice on its way to the application, made to do less.
+
+    A piece that arrives while none is waiting is handed on as it is: 0.2 ms of a WAV's 4.
+    """
+
+    def on_body(self, body: bytes) -> None:
+        cycle = self.cycle
+        if cycle.body or cycle.response_complete:
+            super().on_body(body)
+            return
+        super().on_body(b"")  # everything but the copy, and the look at its size
+        cycle.body = body  # type: ignore[assignment]  # it is turned into bytes in any case
+        if len(body) > HIGH_WATER_LIMIT:
+            self.flow.pause_reading()
+
+
 def serve(settings: Settings, host: str, port: int) -> bool:
     """Serve until asked to stop by SIGTERM or SIGINT; requests in flight are finished first.
 
@@ -43,6 +62,7 @@ def serve(settings: Settings, host: str, port: int) -> bool:
         service.store.open(reference)  # a damaged file is told before the port is open
     config = uvicorn.Config(
         app,
+        http=_Protocol,
         host=host,
         port=port,
         access_log=False,

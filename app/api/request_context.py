@@ -1,17 +1,17 @@
 """What surrounds every request: its identifier, and its count in the metrics."""
 
 import re
-import uuid
+import secrets
 from time import perf_counter
 from typing import Final
 
-from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.metrics import Metrics
 
 REQUEST_ID_HEADER: Final = "X-Request-ID"
-_WELL_FORMED: Final = re.compile(r"[A-Za-z0-9._:-]{1,128}")
+_HEADER_NAME: Final = REQUEST_ID_HEADER.lower().encode()
+_WELL_FORMED: Final = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
 
 
 class RequestContext:
@@ -28,8 +28,7 @@ class RequestContext:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        given = Headers(scope=scope).get(REQUEST_ID_HEADER, "")
-        request_id = given if _WELL_FORMED.fullmatch(given) else uuid.uuid4().hex
+        request_id = _given_request_id(scope) or secrets.token_hex(16)
         scope["hark.request_id"] = request_id
         started = perf_counter()
         status = 500
@@ -38,7 +37,10 @@ class RequestContext:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                MutableHeaders(scope=message)[REQUEST_ID_HEADER] = request_id
+                message["headers"] = [
+                    *(header for header in message["headers"] if header[0] != _HEADER_NAME),
+                    (_HEADER_NAME, request_id.encode()),
+                ]
             await send(message)
 
         try:
@@ -47,6 +49,14 @@ class RequestContext:
             method = scope["method"] if scope["method"] in _METHODS else "other"
             route = getattr(scope.get("route"), "path", "unmatched")
             self._metrics.observe_request(method, route, status, perf_counter() - started)
+
+
+def _given_request_id(scope: Scope) -> str | None:
+    for name, value in scope["headers"]:
+        if name == _HEADER_NAME and _WELL_FORMED.fullmatch(value):
+            given: bytes = value
+            return given.decode()
+    return None
 
 
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
