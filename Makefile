@@ -13,7 +13,7 @@ HOST ?= 127.0.0.1
 PORT ?= 8000
 PIP_INSTALL := python -m pip --disable-pip-version-check --quiet install
 
-.PHONY: serve test test-slow lint format lock samples clean
+.PHONY: serve test test-slow bench lint format lock samples clean
 
 # Start the service, with the models in model_store/. ENGINE=onnx is its light twin.
 serve: $(STAMP_$(ENGINE))
@@ -26,6 +26,11 @@ test: $(VENV)/dev.stamp $(STAMP_onnx)
 # Repeat real training, on the data in HARK_TEST_DATA.
 test-slow: $(VENV)/dev.stamp
 	$(BIN)/python -m pytest -m slow --timeout 3600
+
+# Measure Hark beside other services, on a machine that does nothing else: some 15 minutes.
+bench: $(VENV)/dev.stamp $(VENV)-keras/serve.stamp $(STAMP_onnx)
+	$(MAKE) $(VENV)-peers/peers.stamp || echo "The other model servers cannot be installed here; they are skipped." >&2
+	$(BIN)/python -m benchmarks.bench $(BENCH_OPTIONS)
 
 lint: $(VENV)/dev.stamp
 	$(BIN)/ruff format --check .
@@ -52,7 +57,7 @@ LOCK_OPTIONS := --quiet --universal --python-version 3.11 --generate-hashes --no
 	--no-emit-index-url --no-emit-find-links
 
 clean:
-	rm -rf $(VENV) $(VENV)-onnx
+	rm -rf $(VENV) $(VENV)-onnx $(VENV)-keras $(VENV)-peers
 
 $(VENV)/venv.stamp:
 	@test -n "$(PYTHON)" || { echo "Hark needs Python 3.11, 3.12 or 3.13; found none." >&2; exit 1; }
@@ -74,4 +79,16 @@ $(STAMP_onnx): requirements-onnx.lock pyproject.toml
 	$(PYTHON) -m venv $(VENV)-onnx
 	$(VENV)-onnx/bin/$(PIP_INSTALL) --requirement requirements-onnx.lock
 	$(VENV)-onnx/bin/$(PIP_INSTALL) --no-deps --editable .
+	touch $@
+
+# For the benchmark: what `make serve` installs and no more, and the services that Hark is compared with.
+$(VENV)-keras/serve.stamp: requirements.lock pyproject.toml
+	$(PYTHON) -m venv $(VENV)-keras
+	$(VENV)-keras/bin/$(PIP_INSTALL) --requirement requirements.lock
+	$(VENV)-keras/bin/$(PIP_INSTALL) --no-deps --editable .
+	touch $@
+
+$(VENV)-peers/peers.stamp: benchmarks/requirements-peers.lock
+	$(PYTHON) -m venv $(VENV)-peers
+	$(VENV)-peers/bin/$(PIP_INSTALL) --requirement benchmarks/requirements-peers.lock
 	touch $@

@@ -24,9 +24,9 @@ ACCEPTED_FORMATS: Final = frozenset(
 )
 ACCEPTED_FORMATS_IN_WORDS: Final = "WAV, MP3, FLAC, Ogg Vorbis, Opus or AIFF"
 
-# 16 Ki frames of stereo float32 are 128 kB: large enough that calls cost nothing, small enough that
+# 32 Ki frames of stereo float32 are 256 kB: large enough that calls cost nothing, small enough that
 # a block stays in the processor's cache between decoding, downmix and resampling.
-BLOCK_FRAMES: Final = 1 << 14
+BLOCK_FRAMES: Final = 1 << 15
 # One frame of MP3: mpg123 loses what a call had decoded before it meets damage, so it is asked for
 # no more at a time. The others keep it, and are faster in one piece.
 MP3_FRAME: Final = 1152

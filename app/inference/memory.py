@@ -8,11 +8,11 @@ _M_TRIM_THRESHOLD: Final = -1
 _M_MMAP_THRESHOLD: Final = -3
 
 _LARGEST_KEPT_ARRAY: Final = 32 * 1024 * 1024  # also the most that glibc accepts
-_LARGEST_KEPT_TOTAL: Final = 64 * 1024 * 1024
+_LARGEST_KEPT_TOTAL: Final = 16 * 1024 * 1024
 
 
 def keep_freed_memory() -> None:
-    """Have glibc keep freed arrays of up to 32 MiB for the next ones, 64 MiB in all.
+    """Have glibc keep what is freed for what comes next: arrays of up to 32 MiB, 16 MiB in all.
 
     By default it maps each array beyond 128 KiB anew, and unmaps it when it is freed: touching new
     pages cost as much as the front end's arithmetic. Does nothing where the C library is another.

@@ -29,6 +29,7 @@ class OnnxEngine:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1  # a service's parallelism comes from its processes
         options.inter_op_num_threads = 1
+        options.enable_cpu_mem_arena = False  # glibc keeps what is freed already
         options.log_severity_level = _ERRORS_ONLY
         try:
             self._session = onnxruntime.InferenceSession(

@@ -1,0 +1,1 @@
+"""Benchmarks: Hark beside what its users would pick instead, and beside the limit."""

@@ -1,0 +1,61 @@
+"""Growth: how the time of a request, and the memory of one worker, grow with a clip's length."""
+
+import time
+from pathlib import Path
+from statistics import median
+from typing import Final
+
+import httpx
+
+from benchmarks.clips import clip
+from benchmarks.contenders import Contender
+from benchmarks.measure import START_SECONDS
+from benchmarks.processes import ProcessTree
+
+SECONDS_OF_AUDIO: Final = (4, 60, 150, 300, 600)
+ROUNDS: Final = 5
+
+
+def growth(contender: Contender, port: int, log: Path) -> list[dict[str, float]]:
+    """Post MP3s of growing length to one worker of Hark.
+
+    Returns:
+        For each length: `audio_seconds`, `request_seconds` (median), `memory_megabytes` after it.
+    """
+    tree = ProcessTree(
+        contender.command_line(port), {**contender.variables, "HARK_WORKERS": "1"}, log
+    )
+    try:
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=START_SECONDS) as client:
+            _wait_until_ready(client, tree)
+            return [
+                {
+                    "audio_seconds": seconds,
+                    "request_seconds": _request_seconds(client, clip("mp3", seconds)),
+                    "memory_megabytes": tree.memory_bytes() / 1e6,
+                }
+                for seconds in SECONDS_OF_AUDIO
+            ]
+    finally:
+        tree.stop()
+
+
+def _request_seconds(client: httpx.Client, data: bytes) -> float:
+    seconds = []
+    for _ in range(ROUNDS):
+        started = time.perf_counter()
+        client.post("/v1/classify", files={"file": data}).raise_for_status()
+        seconds.append(time.perf_counter() - started)
+    return median(seconds)
+
+
+def _wait_until_ready(client: httpx.Client, tree: ProcessTree) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while tree.running and time.monotonic() < deadline:
+        try:
+            if client.get("/readyz").is_success:
+                return
+        except httpx.TransportError:
+            pass  # the port is not open yet
+        time.sleep(0.05)
+    raise TimeoutError(f"not ready: {tree.log.read_text()}")

@@ -1,0 +1,51 @@
+"""The benchmark, in little: that it measures, compares and reports; not what it measures."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchmarks.clips import clip
+from benchmarks.contenders import CONTENDERS, KERAS_ENVIRONMENT, ONNX_ENVIRONMENT
+from benchmarks.report import write_report
+from tests.contract.interpreter import ROOT
+
+
+@pytest.mark.parametrize(("container", "kilobytes"), [("wav", 706), ("mp3", 37)])
+def test_the_clip_is_what_the_tables_say(container: str, kilobytes: int) -> None:
+    assert len(clip(container)) / 1000 == pytest.approx(kilobytes, abs=1)
+
+
+def test_the_last_run_is_the_one_that_is_reported(tmp_path: Path) -> None:
+    folder = ROOT / "benchmarks" / "results"
+    results = json.loads((folder / "results.json").read_text())
+    assert write_report(results, tmp_path) == (folder / "results.md").read_text(encoding="utf-8")
+    assert (tmp_path / "results.png").stat().st_size > 10_000
+    assert set(results["contenders"]) == set(CONTENDERS)
+    assert results["skipped"] == {}
+
+
+@pytest.mark.skipif(
+    shutil.which("wrk") is None or not ONNX_ENVIRONMENT.exists(),
+    reason="wrk, or the environment without TensorFlow, is not installed",
+)
+@pytest.mark.timeout(240)
+def test_a_short_run_measures_who_is_there_and_names_who_is_not(tmp_path: Path) -> None:
+    chosen = ["hark-onnx", "tutorial"]
+    missing = [] if KERAS_ENVIRONMENT.exists() else ["hark-keras"]
+    command = [
+        *(sys.executable, "-m", "benchmarks.bench", "--seconds", "1", "--connections", "1,2"),
+        *("--contenders", ",".join([*missing, *chosen]), "--out", str(tmp_path)),
+    ]
+    finished = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
+    assert finished.returncode == 0, finished.stderr
+    results = json.loads((tmp_path / "results.json").read_text())
+    assert list(results["contenders"]) == chosen
+    assert len(results["skipped"]) == len(missing)
+    hark, tutorial = (results["contenders"][key]["loads"]["wav/2"] for key in chosen)
+    assert hark["requests_per_second"] > 3 * tutorial["requests_per_second"]
+    assert "Hark, onnx / the FastAPI tutorial" in finished.stdout
+    assert results["growth"]["Hark, onnx"][-1]["audio_seconds"] == 600
