@@ -6,12 +6,14 @@ loop has heard of it: with two processes on two processors that waiting was a fi
 
 import asyncio
 import itertools
+import math
 import socket
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from app.errors import DeadlineExceededError, WorkerCrashedError
+from app.errors import DeadlineExceededError, OverloadedError, WorkerCrashedError
 from app.inference import messages
 from app.inference.classification import Classification
 from app.inference.compute import Job
@@ -20,6 +22,8 @@ from app.inference.worker_process import WorkerProcess
 # Jobs in the socket beyond those that are worked on: enough that no process finds it empty, few
 # enough that nearly all of the waiting is done where a request can still be given up.
 _SPARE_JOBS: Final = 16
+# How long a process may take to say that it has taken a job, or to skip one that comes too late.
+_REPORT_SECONDS: Final = 1.0
 
 
 @dataclass(eq=False, slots=True)
@@ -60,16 +64,20 @@ class JobQueue:
 
         Raises:
             DeadlineExceededError: it took longer.
+            OverloadedError: the socket is full.
             WorkerCrashedError: the process that worked on it died.
             HarkError: what the process raised.
         """
         pending: _Pending | None = None
+        give_up_at = time.monotonic() + seconds
         try:
             async with asyncio.timeout(seconds):
                 await self._room.acquire()
-                pending = self._enqueue(job, on_settled)
+                pending = self._enqueue(job, give_up_at, on_settled)
                 return await pending.answer
         except TimeoutError as timeout:
+            if pending is not None and pending.answer.done() and not pending.answer.cancelled():
+                return pending.answer.result()  # it came in the same turn of the event loop
             if pending is not None:
                 self._end_who_hangs(pending)
             if pending is not None and pending.taken_by is not None:
@@ -100,20 +108,25 @@ class JobQueue:
         self._workers.discard(worker)
         for pending in [each for each in self._pending.values() if each.taken_by is worker]:
             self._fail(pending)
+        # What it took and could not report any more is found out once it is surely gone.
+        asyncio.get_running_loop().call_later(_REPORT_SECONDS, self._suspect_untaken)
 
     def close(self) -> None:
         """Close the socket: processes that wait for a job end."""
         self._ours.close()
         self.theirs.close()
 
-    def _enqueue(self, job: Job, on_settled: Callable[[], None]) -> _Pending:
+    def _enqueue(self, job: Job, give_up_at: float, on_settled: Callable[[], None]) -> _Pending:
         answer = asyncio.get_running_loop().create_future()
         pending = _Pending(next(self._numbers), answer, on_settled)
+        numbered = messages.NumberedJob(pending.number, job, give_up_at)
         try:
-            self._ours.send(messages.pack_down(messages.NumberedJob(pending.number, job)))
-        except OSError:
+            self._ours.send(messages.pack_down(numbered))
+        except BlockingIOError as full:
             self._room.release()
-            raise
+            raise OverloadedError(
+                "More requests wait than can be passed on. Try again in a second."
+            ) from full
         self._pending[pending.number] = pending
         return pending
 
@@ -122,6 +135,8 @@ class JobQueue:
         if pending.taken_by is not None:
             pending.taken_by.kill()
             return
+        if pending.number < self._first_in_socket():
+            return  # somebody has it, and has not said so yet
         busy = {each.taken_by for each in self._pending.values()}
         for worker in self._workers - busy:
             worker.kill()
@@ -138,16 +153,47 @@ class JobQueue:
         self._settle(pending)
 
     def _note_taken(self, worker: WorkerProcess, number: int) -> None:
-        # Jobs are taken in order: an older one that nobody has was taken by a process that died
-        # before it could say so, or will be heard of in this turn of the event loop.
-        for older in [each for each in self._pending.values() if each.number < number]:
-            if older.taken_by is None and older.answer.done():
-                self._settle(older)
+        self._suspect_untaken(below=number)  # jobs are taken in order
         pending = self._pending.get(number)
-        if pending is not None:
-            pending.taken_by = worker
-            if worker.lost.is_set():  # it was ended meanwhile
+        if pending is None:
+            return
+        pending.taken_by = worker
+        if worker.lost.is_set():  # it was ended meanwhile
+            self._fail(pending)
+        elif pending.answer.done():  # its deadline passed before this was known
+            asyncio.get_running_loop().call_later(_REPORT_SECONDS, self._end_if_at, pending)
+
+    def _suspect_untaken(self, below: int | None = None) -> None:
+        """Give those who have taken jobs, and have not said so, a while to do it."""
+        first = self._first_in_socket() if below is None else below
+        suspects = [
+            each for each in self._pending.values() if each.taken_by is None and each.number < first
+        ]
+        if suspects:
+            loop = asyncio.get_running_loop()
+            loop.call_later(_REPORT_SECONDS, self._fail_untaken, suspects)
+
+    def _fail_untaken(self, suspects: list[_Pending]) -> None:
+        """Fail jobs that were taken by a process that died before it could say so."""
+        for pending in suspects:
+            if pending.taken_by is None and pending.number in self._pending:
                 self._fail(pending)
+
+    def _end_if_at(self, pending: _Pending) -> None:
+        """End a process that is still at a job that nobody waits for."""
+        if pending.taken_by is not None and pending.number in self._pending:
+            pending.taken_by.kill()
+
+    def _first_in_socket(self) -> float:
+        """Return the number of the job that is to be taken next, infinity where none waits."""
+        try:
+            packet = self.theirs.recv(
+                messages.MAX_PACKET_BYTES, socket.MSG_PEEK | socket.MSG_DONTWAIT
+            )
+        except OSError:  # empty, or closed
+            return math.inf
+        numbered: messages.NumberedJob = messages.unpack_down(packet)
+        return numbered.number
 
     def _fail(self, pending: _Pending) -> None:
         if not pending.answer.done():

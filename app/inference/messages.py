@@ -26,10 +26,17 @@ _LENGTH: Final = struct.Struct("!I")
 
 @dataclass(frozen=True)  # without slots, as all that is pickled with each request
 class NumberedJob:
-    """A job under the number by which it is answered."""
+    """A job under the number by which it is answered.
+
+    Attributes:
+        number: greater than that of every job sent before.
+        job: what to do.
+        give_up_at: when nobody waits for it any more, on the system's monotonic clock.
+    """
 
     number: int
     job: Job
+    give_up_at: float
 
 
 @dataclass(frozen=True)

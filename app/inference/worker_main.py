@@ -7,11 +7,12 @@ It ends when the HTTP process is gone, so that it outlives the service in no cas
 
 import socket
 import sys
+import time
 import traceback
 from collections.abc import Callable
 from typing import TypeVar
 
-from app.errors import HarkError
+from app.errors import DeadlineExceededError, HarkError
 from app.inference import compute, messages
 from app.inference.memory import keep_freed_memory
 
@@ -52,7 +53,11 @@ def _serve(channel: socket.socket, jobs: socket.socket) -> None:
             return
         numbered: messages.NumberedJob = messages.unpack_down(packet)
         channel.sendall(messages.pack_up(messages.Progress(answer, numbered.number)))
-        answer = messages.Answer(numbered.number, *_outcome(compute.classify, numbered.job))
+        if time.monotonic() < numbered.give_up_at:
+            answer = messages.Answer(numbered.number, *_outcome(compute.classify, numbered.job))
+        else:
+            late = DeadlineExceededError("The request was given up before its turn came.")
+            answer = messages.Answer(numbered.number, None, late)
 
 
 def _outcome(

@@ -136,6 +136,9 @@ class Workers:
                     self._processes.add(worker)
                 await worker.load(self._start, LOAD_SECONDS)
             except Exception as error:  # whatever it is, the service stays up and says so
+                if worker is not None and worker.lost.is_set():
+                    self._jobs.on_lost(worker)
+                    await self._end(worker)
                 await self._after_failed_load(error)
                 continue
             self._take_in(worker)

@@ -57,7 +57,7 @@ def test_failures_arrive_as_they_were_raised(error: Exception) -> None:
 
 
 def test_jobs_go_down_as_packets() -> None:
-    job = NumberedJob(3, Job(ModelReference("tiny", 1), 4096, 1000, 600.0))
+    job = NumberedJob(3, Job(ModelReference("tiny", 1), 4096, 1000, 600.0), 12.5)
     packet = messages.pack_down(job)
     assert messages.unpack_down(packet) == job
     assert len(packet) < messages.MAX_PACKET_BYTES / 100
