@@ -59,15 +59,25 @@ LOCK_OPTIONS := --quiet --universal --python-version 3.11 --generate-hashes --no
 clean:
 	rm -rf $(VENV) $(VENV)-onnx $(VENV)-keras $(VENV)-peers
 
-$(VENV)/venv.stamp:
+# $(call make_environment,FOLDER): a virtual environment, of a Python that Hark runs on.
+define make_environment
 	@test -n "$(PYTHON)" || { echo "Hark needs Python 3.11, 3.12 or 3.13; found none." >&2; exit 1; }
-	$(PYTHON) -m venv $(VENV)
+	$(PYTHON) -m venv $(1)
+endef
+
+# $(call install_hark,FOLDER,LOCK): what a lock pins, and Hark itself.
+define install_hark
+	@echo "Installing Hark into $(1); the first time takes a minute or two."
+	$(1)/bin/$(PIP_INSTALL) --requirement $(2)
+	$(1)/bin/$(PIP_INSTALL) --no-deps --editable .
+endef
+
+$(VENV)/venv.stamp:
+	$(call make_environment,$(VENV))
 	touch $@
 
 $(VENV)/serve.stamp: $(VENV)/venv.stamp requirements.lock pyproject.toml
-	@echo "Installing Hark into $(VENV); the first time takes a minute or two."
-	$(BIN)/$(PIP_INSTALL) --requirement requirements.lock
-	$(BIN)/$(PIP_INSTALL) --no-deps --editable .
+	$(call install_hark,$(VENV),requirements.lock)
 	touch $@
 
 $(VENV)/dev.stamp: $(VENV)/serve.stamp requirements-dev.lock
@@ -76,19 +86,17 @@ $(VENV)/dev.stamp: $(VENV)/serve.stamp requirements-dev.lock
 
 # The light twin: ONNX Runtime and no TensorFlow.
 $(STAMP_onnx): requirements-onnx.lock pyproject.toml
-	$(PYTHON) -m venv $(VENV)-onnx
-	$(VENV)-onnx/bin/$(PIP_INSTALL) --requirement requirements-onnx.lock
-	$(VENV)-onnx/bin/$(PIP_INSTALL) --no-deps --editable .
+	$(call make_environment,$(VENV)-onnx)
+	$(call install_hark,$(VENV)-onnx,requirements-onnx.lock)
 	touch $@
 
 # For the benchmark: what `make serve` installs and no more, and the services that Hark is compared with.
 $(VENV)-keras/serve.stamp: requirements.lock pyproject.toml
-	$(PYTHON) -m venv $(VENV)-keras
-	$(VENV)-keras/bin/$(PIP_INSTALL) --requirement requirements.lock
-	$(VENV)-keras/bin/$(PIP_INSTALL) --no-deps --editable .
+	$(call make_environment,$(VENV)-keras)
+	$(call install_hark,$(VENV)-keras,requirements.lock)
 	touch $@
 
 $(VENV)-peers/peers.stamp: benchmarks/requirements-peers.lock
-	$(PYTHON) -m venv $(VENV)-peers
+	$(call make_environment,$(VENV)-peers)
 	$(VENV)-peers/bin/$(PIP_INSTALL) --requirement benchmarks/requirements-peers.lock
 	touch $@

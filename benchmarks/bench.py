@@ -13,7 +13,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from app.inference.engine import ENGINES
+from app.inference.engine import EngineName
 from app.inference.store import ModelStore
 from app.settings import DEFAULT_MODEL_STORE
 from benchmarks.clips import clip
@@ -55,21 +55,20 @@ def main(
     reference: dict[str, float] = {}
     for key in contenders.split(","):
         contender = CONTENDERS[key]
-        if key.startswith("hark-"):
-            _measure_limit(results, key.removeprefix("hark-"), version, plan)
+        if contender.engine is not None:
+            _measure_limit(results, contender.engine, version, plan)
         _measure(results, key, contender, plan, version, out, reference)
-        if key in results["contenders"] and key.startswith("hark-"):
+        if key in results["contenders"] and contender.engine is not None:
             _say(f"{contender.name}: growth")
             results["growth"][contender.name] = growth(contender, free_port(), out / "growth.log")
     (out / "results.json").write_text(json.dumps(results, indent=1) + "\n")
     print(write_report(results, out))
 
 
-def _measure_limit(results: dict[str, Any], engine: str, version: Path, plan: Plan) -> None:
-    (name,) = [name for name in ENGINES if name == engine]
-    _say(f"the limit, {name}")
-    results["limit"][name] = {
-        container: clips_per_second(name, version, clip(container), WORKERS, plan.seconds)
+def _measure_limit(results: dict[str, Any], engine: EngineName, version: Path, plan: Plan) -> None:
+    _say(f"the limit, {engine}")
+    results["limit"][engine] = {
+        container: clips_per_second(engine, version, clip(container), WORKERS, plan.seconds)
         for container in CONTAINERS
     }
 

@@ -1,23 +1,24 @@
 """The contenders: how each is started, and where it takes a clip."""
 
-import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
+from app.inference.engine import EngineName
+from app.inference.threads import available_processors, one_thread_environment
+
 ROOT: Final = Path(__file__).parents[1]
 KERAS_ENVIRONMENT: Final = ROOT / ".venv-keras"
 ONNX_ENVIRONMENT: Final = ROOT / ".venv-onnx"
 PEERS_ENVIRONMENT: Final = ROOT / ".venv-peers"
-WORKERS: Final = len(os.sched_getaffinity(0))
+WORKERS: Final = available_processors()
 
 # One thread a worker, as Hark has it. Without these, each worker starts a thread a processor for
 # every product, and they wait for each other: it triples what LitServe and BentoML answer.
 ONE_THREAD: Final = {
-    "OMP_NUM_THREADS": "1",
-    "OPENBLAS_NUM_THREADS": "1",
+    **one_thread_environment(),
     "TF_NUM_INTRAOP_THREADS": "1",
     "TF_NUM_INTEROP_THREADS": "1",
 }
@@ -33,6 +34,7 @@ class Contender:
         command: its command line, for a port; the first word is a program of the environment.
         path: where clips are posted.
         variables: environment variables.
+        engine: which of Hark's engines it runs, if it is Hark.
         peer: whether it is a model server as its own documentation would have it.
         tuned: whether it is one with what its documentation does not tell.
     """
@@ -42,6 +44,7 @@ class Contender:
     command: Callable[[int], list[str]]
     path: str
     variables: dict[str, str] = field(default_factory=dict)
+    engine: EngineName | None = None
     peer: bool = False
     tuned: bool = False
 
@@ -56,13 +59,14 @@ class Contender:
         return Path(self.command_line(0)[0]).exists()
 
 
-def _hark(engine: str, environment: Path) -> Contender:
+def _hark(engine: EngineName, environment: Path) -> Contender:
     return Contender(
         name=f"Hark, {engine}",
         environment=environment,
         command=lambda port: ["hark", "serve", "--port", str(port)],
         path="/v1/classify",
         variables={"HARK_ENGINE": engine},
+        engine=engine,
     )
 
 

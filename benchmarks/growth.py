@@ -9,7 +9,7 @@ import httpx
 
 from benchmarks.clips import clip
 from benchmarks.contenders import Contender
-from benchmarks.measure import START_SECONDS
+from benchmarks.measure import START_SECONDS, first_answer
 from benchmarks.processes import ProcessTree
 
 SECONDS_OF_AUDIO: Final = (4, 60, 150, 300, 600)
@@ -26,12 +26,13 @@ def growth(contender: Contender, port: int, log: Path) -> list[dict[str, float]]
         contender.command_line(port), {**contender.variables, "HARK_WORKERS": "1"}, log
     )
     try:
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=START_SECONDS) as client:
-            _wait_until_ready(client, tree)
+        url = f"http://127.0.0.1:{port}{contender.path}"
+        first_answer(url, tree)
+        with httpx.Client(timeout=START_SECONDS) as client:
             return [
                 {
                     "audio_seconds": seconds,
-                    "request_seconds": _request_seconds(client, clip("mp3", seconds)),
+                    "request_seconds": _request_seconds(client, url, clip("mp3", seconds)),
                     "memory_megabytes": tree.memory_bytes() / 1e6,
                 }
                 for seconds in SECONDS_OF_AUDIO
@@ -40,22 +41,10 @@ def growth(contender: Contender, port: int, log: Path) -> list[dict[str, float]]
         tree.stop()
 
 
-def _request_seconds(client: httpx.Client, data: bytes) -> float:
+def _request_seconds(client: httpx.Client, url: str, data: bytes) -> float:
     seconds = []
     for _ in range(ROUNDS):
         started = time.perf_counter()
-        client.post("/v1/classify", files={"file": data}).raise_for_status()
+        client.post(url, files={"file": data}).raise_for_status()
         seconds.append(time.perf_counter() - started)
     return median(seconds)
-
-
-def _wait_until_ready(client: httpx.Client, tree: ProcessTree) -> None:
-    deadline = time.monotonic() + START_SECONDS
-    while tree.running and time.monotonic() < deadline:
-        try:
-            if client.get("/readyz").is_success:
-                return
-        except httpx.TransportError:
-            pass  # the port is not open yet
-        time.sleep(0.05)
-    raise TimeoutError(f"not ready: {tree.log.read_text()}")

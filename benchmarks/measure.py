@@ -76,7 +76,7 @@ def measure(
     started = time.monotonic()
     tree = ProcessTree(contender.command_line(port), {**contender.variables, **variables}, log)
     try:
-        answer = _first_answer(url, tree)
+        answer = first_answer(url, tree)
         start_seconds = time.monotonic() - started
         check(answer.get("probabilities", answer))
         loads = dict(_loads(url, plan))
@@ -93,7 +93,12 @@ def _loads(url: str, plan: Plan) -> Iterable[tuple[str, Load]]:
             yield f"{container}/{connections}", run_load(url, data, connections, plan.seconds)
 
 
-def _first_answer(url: str, tree: ProcessTree) -> dict[str, Any]:
+def first_answer(url: str, tree: ProcessTree) -> dict[str, Any]:
+    """Post the WAV until it is answered, and return the answer.
+
+    Raises:
+        ContenderError: the command ended, or took too long.
+    """
     content_type, body = multipart(clip("wav"))
     deadline = time.monotonic() + START_SECONDS
     while tree.running and time.monotonic() < deadline:

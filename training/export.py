@@ -40,8 +40,6 @@ from training.onnx_conversion import write_onnx
 LIBRARIES: Final = (
     "hark", "keras", "librosa", "numpy", "scipy", "soundfile", "soxr", "tf2onnx",
 )  # fmt: skip
-
-
 ENGINE_TOLERANCE: Final = 1e-4
 
 
@@ -91,8 +89,9 @@ def export(store: ModelStore, name: str, content: Export) -> ModelReference:
             folder = partial / name / str(reference.version)
             folder.mkdir(parents=True)
             _write(folder, reference, content)
+            artifact = Artifact.open(folder)
             for engine in ENGINES:
-                Classifier.load(Artifact.open(folder), engine)
+                Classifier.load(artifact, engine)
             if _put_in_place(folder, store.folder(reference)):
                 return reference
         finally:

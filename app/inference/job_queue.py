@@ -76,15 +76,15 @@ class JobQueue:
                 pending = self._enqueue(job, give_up_at, on_settled)
                 return await pending.answer
         except TimeoutError as timeout:
-            if pending is not None and pending.answer.done() and not pending.answer.cancelled():
-                return pending.answer.result()  # it came in the same turn of the event loop
             if pending is not None:
+                if pending.answer.done() and not pending.answer.cancelled():
+                    return pending.answer.result()  # it came in the same turn of the event loop
                 self._end_who_hangs(pending)
-            if pending is not None and pending.taken_by is not None:
-                raise DeadlineExceededError(
-                    f"The answer took longer than {seconds:.3g} seconds, and was given up. Send a "
-                    "shorter clip, or try again when the service is less busy."
-                ) from timeout
+                if pending.taken_by is not None:
+                    raise DeadlineExceededError(
+                        f"The answer took longer than {seconds:.3g} seconds, and was given up. "
+                        "Send a shorter clip, or try again when the service is less busy."
+                    ) from timeout
             raise DeadlineExceededError(
                 f"No process was free within {seconds:.3g} seconds. Try again later."
             ) from timeout

@@ -22,7 +22,7 @@ RETRY_SECONDS: Final = 10.0  # between attempts to load a model that was refused
 
 
 class Workers:
-    """All compute processes, and who of them is idle.
+    """All compute processes, each kept alive, and the queue that they take jobs from.
 
     Args:
         count: how many.

@@ -39,6 +39,12 @@ class ScriptedProcess:
         numbered: messages.NumberedJob = messages.unpack_down(self._queue.theirs.recv(65_536))
         return numbered.number
 
+    def begin_next(self) -> int:
+        """Take a job and say so."""
+        number = self.take()
+        self.report(taken=number)
+        return number
+
     def report(self, answered: int | None = None, taken: int | None = None) -> None:
         answer = None if answered is None else messages.Answer(answered, RESULT, None)
         self._queue.on_progress(self._as_process, messages.Progress(answer, taken))
@@ -100,8 +106,7 @@ def test_swallowed_jobs_leave_room_for_others() -> None:
         healthy = ScriptedProcess(queue)
         served = begin(queue, settled)
         await asyncio.sleep(3)
-        number = healthy.take()
-        healthy.report(taken=number)
+        number = healthy.begin_next()
         healthy.report(answered=number)
         assert await served == RESULT
 
@@ -113,8 +118,7 @@ def test_an_answer_that_comes_with_its_deadline_is_given_and_kills_nobody() -> N
         process = ScriptedProcess(queue)
         first, second = begin(queue, settled, seconds=0.1), begin(queue, settled)
         await asyncio.sleep(0)
-        number = process.take()
-        process.report(taken=number)
+        number = process.begin_next()
         following = process.take()
         # In one turn of the loop, after the deadline's time and before its timer.
         asyncio.get_running_loop().call_later(0.09, process.report, number, following)
@@ -135,8 +139,7 @@ def test_a_process_that_hangs_over_a_job_given_up_before_is_ended() -> None:
         process = ScriptedProcess(queue)
         first, second = begin(queue, settled), begin(queue, settled, seconds=0.1)
         await asyncio.sleep(0)
-        number = process.take()
-        process.report(taken=number)
+        number = process.begin_next()
         with pytest.raises(DeadlineExceededError, match="No process was free"):
             await second
         assert settled == []
@@ -157,8 +160,7 @@ def test_a_job_that_lies_untouched_ends_those_who_do_nothing() -> None:
         assert hanging.lost.is_set()
         assert settled == []  # the next process will find it
         successor = ScriptedProcess(queue)
-        number = successor.take()
-        successor.report(taken=number)
+        number = successor.begin_next()
         successor.report(answered=number)
 
     assert play(scenario) == 1
