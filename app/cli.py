@@ -1,4 +1,4 @@
-"""`hark serve | classify | models`."""
+"""`hark serve | classify | models | keys`."""
 
 import json
 import sys
@@ -7,8 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from app.errors import HarkError, UnknownVersionError
+from app import key_commands, model_commands
+from app.api_keys import KeysFileError
+from app.errors import HarkError
 from app.inference.engine import EngineName
+from app.inference.serving import read_serving
+from app.model_commands import Store
 from app.settings import DEFAULT_MODEL_STORE, SettingsError
 
 if TYPE_CHECKING:
@@ -24,9 +28,9 @@ application = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-Store = Annotated[
-    Path, typer.Option(envvar="HARK_MODEL_STORE", help="Folder of models: <name>/<version>/.")
-]
+application.add_typer(model_commands.application, name="models")
+application.add_typer(key_commands.application, name="keys")
+
 Engine = Annotated[
     EngineName | None, typer.Option(help="What runs the models; HARK_ENGINE, or keras, by default.")
 ]
@@ -54,7 +58,12 @@ def serve(
 def classify(
     files: Annotated[list[Path], typer.Argument(help="WAV, MP3, FLAC, Ogg, Opus or AIFF files.")],
     model: Annotated[
-        str, typer.Option(envvar="HARK_DEFAULT_MODEL", metavar="NAME[@VERSION]")
+        str,
+        typer.Option(
+            envvar="HARK_DEFAULT_MODEL",
+            metavar="NAME[@VERSION]",
+            help="The version is a number, stable or canary.",
+        ),
     ] = "urbansound",
     top_k: Annotated[int, typer.Option(help="How many labels to show.", min=1)] = 5,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")] = False,
@@ -65,13 +74,12 @@ def classify(
     from app.inference.threads import compute_on_one_thread
 
     compute_on_one_thread()
-    from app.audio.decode import DecodeLimits
     from app.inference.classifier import Classifier
     from app.inference.store import ModelStore
     from app.settings import read_settings
 
     settings = read_settings(engine=engine)
-    limits = DecodeLimits(max_seconds=settings.max_audio_seconds)
+    limits = settings.decode_limits
     models = ModelStore(store)
     classifier = Classifier.load(models.open(_resolve(models, model)), settings.engine)
     failed = False
@@ -87,44 +95,20 @@ def classify(
         sys.exit(1)
 
 
-@application.command("models")
-def list_models(store: Store = DEFAULT_MODEL_STORE) -> None:
-    """List the models of the store."""
-    from rich.console import Console
-    from rich.table import Table
-
-    from app.inference.store import ModelReference, ModelStore
-
-    models = ModelStore(store)
-    table = Table("model", "version", "labels", "accuracy", "trained on", "licence of the data")
-    for name in models.names():
-        for version in models.versions(name):
-            manifest = models.manifest(ModelReference(name, version))
-            table.add_row(
-                name,
-                str(version),
-                str(len(manifest.labels)),
-                f"{manifest.metrics.get('accuracy_mean', float('nan')):.1%}",
-                manifest.training.dataset,
-                manifest.training.licence,
-            )
-    Console().print(table)
-
-
 def main() -> None:
     """Run the command line; a foreseen failure is one sentence and exit status 1."""
     try:
         application()
-    except (HarkError, SettingsError) as error:
+    except (HarkError, SettingsError, KeysFileError) as error:
         print(f"hark: {error}", file=sys.stderr)
         sys.exit(1)
 
 
 def _resolve(store: "ModelStore", model: str) -> "ModelReference":
     name, _, version = model.partition("@")
-    if version and not version.isdecimal():
-        raise UnknownVersionError(f"{model!r}: a version is a number, as in urbansound@1.")
-    return store.resolve(name, int(version) if version else None)
+    if version.isdecimal():
+        return store.resolve(name, int(version))
+    return read_serving(store, name).named(version or "stable")
 
 
 def _show_answer(file: Path, answer: "Classification", top_k: int, as_json: bool) -> None:

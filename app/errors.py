@@ -9,25 +9,40 @@ HarkError
 │       ├── AudioTooLongError         it lasts longer than the limit
 │       ├── UnsupportedAudioError     its sample rate or channel count is outside the limits
 │       └── InvalidSamplesError       it holds NaN, infinity or absurdly large values
-├── UploadError               the request does not carry one file
-│   ├── UploadTooLargeError       more bytes than the limit
-│   ├── UploadTooSlowError        the bytes did not arrive in time
-│   ├── MalformedUploadError      the multipart body breaks its own rules
-│   ├── MissingFileError          no part named `file`
-│   └── DuplicateFileError        more than one part named `file`
+├── RequestError              the request cannot be read
+│   ├── MalformedRequestError     it is not HTTP
+│   ├── HeadersTooLargeError      more bytes of headers than the limit
+│   └── UploadError               it does not carry one file
+│       ├── UploadTooLargeError       more bytes than the limit
+│       ├── UploadTooSlowError        the bytes did not arrive in time
+│       ├── CompressedUploadError     the body is compressed
+│       ├── MalformedUploadError      the multipart body breaks its own rules
+│       ├── TooManyPartsError         more parts than the limit
+│       ├── PartHeadersTooLargeError  a part has more bytes of headers than the limit
+│       ├── MissingFileError          no part named `file`
+│       └── DuplicateFileError        more than one part named `file`
+├── AccessError               the client may not do this
+│   ├── MissingKeyError           no API key was sent
+│   ├── UnknownKeyError           the key is none of those that are known
+│   ├── ForbiddenError            the key is not for this
+│   └── RateLimitedError          the client asks more often than it may
 ├── ModelError                the model asked for cannot be used
 │   ├── UnknownModelError         no such name in the store
 │   ├── UnknownVersionError       no such version of that model
+│   ├── UnknownAliasError         no version has that alias
+│   ├── ReloadRefusedError        a newer version is refused, and the one before serves on
 │   ├── EngineMissingError        the engine that is to run it is not installed
 │   └── ArtifactError             a version's folder is refused
 │       ├── IncompleteArtifactError   a file is missing
 │       ├── CorruptArtifactError      a file does not match its hash, or cannot be read
 │       ├── ForeignArtifactError      it is not an artifact of a kind this release reads
+│       ├── InvalidAliasesError       the file of aliases cannot be read
 │       └── ProbeMismatchError        the model does not answer as it did when it was exported
 └── UnavailableError          the service cannot answer now
     ├── NotReadyError             no compute process has loaded the model yet
     ├── OverloadedError           the queue is full
     ├── WorkerCrashedError        the compute process died over this request
+    ├── OutOfMemoryError          the compute process may not take as much memory as this needs
     └── DeadlineExceededError     no answer within the deadline
 
 The message of each is a sentence for the person who sent the request: what is wrong, and what
@@ -94,7 +109,25 @@ class InvalidSamplesError(UnusableAudioError):
     title = "The audio holds values that are no sound"
 
 
-class UploadError(HarkError):
+class RequestError(HarkError):
+    """The request cannot be read."""
+
+
+class MalformedRequestError(RequestError):
+    """What was sent is not HTTP."""
+
+    code = "malformed_request"
+    title = "The request cannot be read"
+
+
+class HeadersTooLargeError(RequestError):
+    """The request's headers hold more bytes than the limit."""
+
+    code = "headers_too_large"
+    title = "The headers are too large"
+
+
+class UploadError(RequestError):
     """The request does not carry one file."""
 
 
@@ -112,11 +145,32 @@ class UploadTooSlowError(UploadError):
     title = "The upload took too long"
 
 
+class CompressedUploadError(UploadError):
+    """The body is compressed, as its Content-Encoding says."""
+
+    code = "compressed_upload"
+    title = "The upload is compressed"
+
+
 class MalformedUploadError(UploadError):
     """The multipart body breaks its own rules."""
 
     code = "malformed_upload"
     title = "The upload cannot be read"
+
+
+class TooManyPartsError(UploadError):
+    """The multipart body has more parts than the limit."""
+
+    code = "too_many_parts"
+    title = "The upload has too many parts"
+
+
+class PartHeadersTooLargeError(UploadError):
+    """A part's headers hold more bytes than the limit."""
+
+    code = "part_headers_too_large"
+    title = "The headers of a part are too large"
 
 
 class MissingFileError(UploadError):
@@ -131,6 +185,46 @@ class DuplicateFileError(UploadError):
 
     code = "duplicate_file"
     title = "More than one file was sent"
+
+
+class AccessError(HarkError):
+    """The client may not do this."""
+
+
+class MissingKeyError(AccessError):
+    """No API key was sent."""
+
+    code = "missing_key"
+    title = "An API key is needed"
+
+
+class UnknownKeyError(AccessError):
+    """The API key is none of those that are known."""
+
+    code = "unknown_key"
+    title = "The API key is not known"
+
+
+class ForbiddenError(AccessError):
+    """The API key is not for this."""
+
+    code = "forbidden"
+    title = "This is not allowed"
+
+
+class RateLimitedError(AccessError):
+    """The client asks more often than it may.
+
+    Attributes:
+        retry_seconds: when it may ask again.
+    """
+
+    code = "rate_limited"
+    title = "Too many requests"
+
+    def __init__(self, message: str, *, retry_seconds: int) -> None:
+        super().__init__(message)
+        self.retry_seconds = retry_seconds
 
 
 class ModelError(HarkError):
@@ -149,6 +243,20 @@ class UnknownVersionError(ModelError):
 
     code = "unknown_version"
     title = "There is no such version"
+
+
+class UnknownAliasError(ModelError):
+    """No version of the model has that alias."""
+
+    code = "unknown_alias"
+    title = "There is no such alias"
+
+
+class ReloadRefusedError(ModelError):
+    """A newer version is refused, and the one before serves on."""
+
+    code = "reload_refused"
+    title = "The new version is refused"
 
 
 class EngineMissingError(ModelError):
@@ -183,6 +291,12 @@ class ForeignArtifactError(ArtifactError):
     code = "model_foreign"
 
 
+class InvalidAliasesError(ArtifactError):
+    """The model's file of aliases cannot be read, or names a version that is not there."""
+
+    code = "model_aliases_invalid"
+
+
 class ProbeMismatchError(ArtifactError):
     """The model does not answer as it did when it was exported."""
 
@@ -212,6 +326,13 @@ class WorkerCrashedError(UnavailableError):
 
     code = "worker_crashed"
     title = "The request could not be computed"
+
+
+class OutOfMemoryError(UnavailableError):
+    """The compute process may not take as much memory as this request needs."""
+
+    code = "out_of_memory"
+    title = "The request needs too much memory"
 
 
 class DeadlineExceededError(UnavailableError):

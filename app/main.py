@@ -7,16 +7,27 @@ from importlib.metadata import version
 from typing import Final
 
 from fastapi import FastAPI
+from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import RedirectResponse
 from fastapi_offline import FastAPIOffline
 from prometheus_client import CollectorRegistry
 
 from app.api import classify, models, probes
+from app.api.access import API_KEY_HEADER, Access, document_access
+from app.api.body_limits import BodyLimits
 from app.api.problems import add_problem_handlers
-from app.api.request_context import RequestContext
+from app.api.request_context import (
+    REQUEST_ID_HEADER,
+    TRACEPARENT_HEADER,
+    RequestContext,
+    RequestObserver,
+)
+from app.api.security_headers import SecurityHeaders
 from app.metrics import Metrics
+from app.reloading import reloading
 from app.service import Service
 from app.settings import Settings
+from app.tracing import Tracing
 
 DESCRIPTION: Final = """Hark says what a sound is: post a recording, get class probabilities.
 
@@ -35,18 +46,24 @@ def create_app(settings: Settings, registry: CollectorRegistry | None = None) ->
 
     Raises:
         ModelError: the store does not have the default model.
+        KeysFileError: the file of API keys cannot be read.
+        SettingsError: something that is set needs what is not installed.
     """
     metrics = Metrics(registry or CollectorRegistry())
     service = Service(settings, metrics)
-    service.resolve()
+    access = Access(settings)
+    tracing = Tracing() if settings.tracing else None
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        service.workers.start()
+        service.start()
         gc.collect()
         gc.freeze()  # what is here now stays: the collector need not walk it again and again
-        yield
+        async with reloading(service):
+            yield
         await service.stop()
+        if tracing is not None:
+            tracing.stop()
 
     app = FastAPIOffline(
         title="Hark",
@@ -56,12 +73,42 @@ def create_app(settings: Settings, registry: CollectorRegistry | None = None) ->
         redoc_url=None,
     )
     app.state.service = service
-    app.add_middleware(RequestContext, metrics=metrics)
+    app.state.access = access
+    _surround(app, service, tracing)
     add_problem_handlers(app)
     app.add_api_route("/", _to_documentation, include_in_schema=False)
     for module in (classify, models, probes):
         app.include_router(module.router)
+    document_access(app, needs_keys=access.needs_keys)
     return app
+
+
+def _surround(app: FastAPI, service: Service, tracing: Tracing | None) -> None:
+    """Add what every request passes through; the last one added is the first one passed."""
+    settings = service.settings
+    origins = [origin.strip() for origin in settings.cors_origins.split(",") if origin.strip()]
+    app.add_middleware(
+        BodyLimits, max_bytes=settings.max_upload_bytes, max_seconds=settings.upload_seconds
+    )
+    if origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=origins,
+            allow_methods=["GET", "POST"],
+            allow_headers=[
+                "Authorization", API_KEY_HEADER, REQUEST_ID_HEADER, TRACEPARENT_HEADER,
+            ],
+            expose_headers=[REQUEST_ID_HEADER, "Retry-After"],
+        )  # fmt: skip
+    app.add_middleware(SecurityHeaders, cross_origin=bool(origins))
+    app.add_middleware(
+        RequestContext,
+        metrics=service.metrics,
+        is_stopping=lambda: service.stopping,
+        observer=RequestObserver() if tracing is None else tracing,
+    )
+    if tracing is not None:
+        tracing.surround(app)
 
 
 async def _to_documentation() -> RedirectResponse:

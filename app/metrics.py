@@ -60,6 +60,12 @@ class Metrics:
         self._restarts = Counter(
             "hark_worker_restarts", "Compute processes replaced.", ["cause"], registry=registry
         )
+        self._reloads = Counter(
+            "hark_model_reloads",
+            "Attempts to change the versions of a model that serve.",
+            ["model", "outcome"],
+            registry=registry,
+        )
         self._in_flight = Gauge(
             "hark_requests_in_flight", "Uploads being received or classified.", registry=registry
         )
@@ -95,6 +101,10 @@ class Metrics:
     def count_restart(self, cause: str) -> None:
         """Count a compute process that was replaced."""
         self._restarts.labels(cause).inc()
+
+    def count_reload(self, model: str, outcome: str) -> None:
+        """Count an attempt to change the versions of a model that serve."""
+        self._reloads.labels(model, outcome).inc()
 
     def watch(self, in_flight: Callable[[], int], workers_ready: Callable[[], int]) -> None:
         """Read these whenever the metrics are scraped."""

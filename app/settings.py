@@ -4,11 +4,12 @@ Service knobs only. What a feature is stands in each model's manifest, and nowhe
 """
 
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal, Self
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from app.audio.limits import DecodeLimits
 from app.inference.engine import EngineName
 from app.inference.threads import available_processors
 
@@ -34,16 +35,105 @@ class Settings(BaseSettings):
     max_upload_bytes: int = Field(
         25_000_000, ge=1_000, le=1_000_000_000, description="Largest request body."
     )
-    max_audio_seconds: float = Field(600.0, gt=0, description="Longest clip.")
+    max_header_bytes: int = Field(
+        16_384,
+        ge=1_024,
+        le=1_000_000,
+        description="Largest headers of a request, its line included.",
+    )
+    max_parts: int = Field(16, ge=1, le=10_000, description="Most parts of a multipart body.")
+    max_part_header_bytes: int = Field(
+        4_096, ge=256, le=1_000_000, description="Largest headers of a part."
+    )
+    max_connections: int = Field(
+        2_000, ge=1, le=1_000_000, description="Most connections at a time."
+    )
+    max_audio_seconds: float = Field(DecodeLimits.max_seconds, gt=0, description="Longest clip.")
+    min_sample_rate_hz: int = Field(
+        DecodeLimits.min_sample_rate_hz, ge=1, description="Lowest sample rate of a clip."
+    )
+    max_sample_rate_hz: int = Field(
+        DecodeLimits.max_sample_rate_hz, ge=1, description="Highest sample rate of a clip."
+    )
+    max_channels: int = Field(
+        DecodeLimits.max_channels, ge=1, le=1_024, description="Most channels of a clip."
+    )
+    header_seconds: float = Field(
+        10.0, gt=0, description="How long a request's headers may take to arrive."
+    )
     upload_seconds: float = Field(
-        60.0, gt=0, description="How long a request's body may take to arrive."
+        20.0, gt=0, description="How long a request's body may take to arrive."
     )
     deadline_seconds: float = Field(
-        30.0, gt=0, description="From a request's last byte to its answer."
+        30.0, gt=0, description="From a request's first byte to its answer."
     )
     shutdown_seconds: float = Field(
         30.0, gt=0, description="How long requests in flight may take once asked to stop."
     )
+    drain_seconds: float = Field(
+        1.0,
+        ge=0,
+        description="How long requests are still taken after SIGTERM, while /readyz says no.",
+    )
+    worker_memory_bytes: int = Field(
+        1_000_000_000,
+        ge=200_000_000,
+        description="Address space that a compute process may take beyond what its models need.",
+    )
+    watch_models: bool = Field(
+        False, description="Whether new versions in the store are served without being asked to."
+    )
+    api_keys_file: Path | None = Field(
+        None, description="The API keys' hashes and scopes; without it, classifying needs no key."
+    )
+    rate_limit: str | None = Field(
+        None, description="How often a client may classify, as in 60/minute; unlimited by default."
+    )
+    trusted_proxies: str | None = Field(
+        None, description="Addresses of proxies whose X-Forwarded-For is believed, or *."
+    )
+    cors_origins: str = Field(
+        "", description="Origins whose pages may ask, separated by commas; none by default."
+    )
+    log_format: Literal["auto", "json", "text"] = Field(
+        "auto", description="How log lines are written; auto: as text on a terminal, else as JSON."
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="The least severe lines that are written."
+    )
+    tracing: bool = Field(
+        False,
+        description="Whether OpenTelemetry spans are exported; OTEL_* variables say where to.",
+    )
+
+    @property
+    def decode_limits(self) -> DecodeLimits:
+        """What a clip may be."""
+        return DecodeLimits(
+            max_seconds=self.max_audio_seconds,
+            min_sample_rate_hz=self.min_sample_rate_hz,
+            max_sample_rate_hz=self.max_sample_rate_hz,
+            max_channels=self.max_channels,
+        )
+
+    @field_validator("rate_limit")
+    @classmethod
+    def _check_rate_limit(cls, rate_limit: str | None) -> str | None:
+        if rate_limit is not None:
+            from limits import parse  # a tenth of a second, for those who want it
+
+            parse(rate_limit)  # raises ValueError
+        return rate_limit
+
+    @model_validator(mode="after")
+    def _check_order(self) -> Self:
+        if self.min_sample_rate_hz > self.max_sample_rate_hz:
+            raise ValueError("HARK_MIN_SAMPLE_RATE_HZ is above HARK_MAX_SAMPLE_RATE_HZ")
+        if self.upload_seconds >= self.deadline_seconds:
+            raise ValueError(
+                "HARK_UPLOAD_SECONDS leaves nothing of HARK_DEADLINE_SECONDS for the computation"
+            )
+        return self
 
 
 class SettingsError(Exception):
@@ -59,5 +149,8 @@ def read_settings(**chosen: Any) -> Settings:
     try:
         return Settings(**{name: value for name, value in chosen.items() if value is not None})
     except ValidationError as error:
-        lines = (f"HARK_{str(e['loc'][0]).upper()}: {e['msg']}" for e in error.errors())
+        lines = (
+            f"{''.join(f'HARK_{str(place).upper()}: ' for place in e['loc'][:1])}{e['msg']}"
+            for e in error.errors()
+        )
         raise SettingsError("; ".join(lines)) from error

@@ -58,7 +58,7 @@ def test_models_are_listed_with_their_licence() -> None:
     [
         (["classify", "--model", "nothing", "x.wav"], "There is no model 'nothing'"),
         (["classify", "--model", "urbansound@99", "x.wav"], "has no version 99"),
-        (["classify", "--model", "urbansound@new", "x.wav"], "a version is a number"),
+        (["classify", "--model", "urbansound@new", "x.wav"], "is called 'new'"),
     ],
 )
 def test_a_mistake_is_one_sentence(arguments: list[str], sentence: str) -> None:

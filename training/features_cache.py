@@ -19,8 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 import app.audio
-from app.audio.decode import DecodeLimits
 from app.audio.frontend import FrontEnd
+from app.audio.limits import DecodeLimits
 from app.audio.spec import FrontEndSpec
 from app.errors import AudioError
 from app.inference.arrays import DamagedArraysError, load_arrays

@@ -4,11 +4,12 @@ from typing import Any, Final
 
 from fastapi import APIRouter, Request, Response
 
+from app.api.access import MAY_CLASSIFY
 from app.api.dependencies import ModelNamePath, ServiceDependency, TopK, VersionPath
 from app.api.problems import problem_responses
+from app.api.request_context import record_of
 from app.api.schemas import ClassificationAnswer
-from app.api.uploads import FILE_FIELD, receive_upload
-from app.inference.store import ModelReference
+from app.api.uploads import FILE_FIELD, PartLimits, receive_upload
 from app.service import Service
 
 # The routes read the body themselves, as it arrives, so the document is told of it here.
@@ -36,7 +37,10 @@ _UPLOAD: Final[dict[str, Any]] = {
 _DEFAULT_TOP_K: Final = 5
 
 router = APIRouter(
-    prefix="/v1", tags=["classify"], responses=problem_responses(400, 408, 413, 415, 422, 503, 504)
+    prefix="/v1",
+    tags=["classify"],
+    dependencies=[MAY_CLASSIFY],
+    responses=problem_responses(400, 401, 403, 408, 413, 415, 422, 429, 503, 504),
 )
 
 
@@ -45,7 +49,7 @@ async def classify(
     request: Request, service: ServiceDependency, top_k: TopK = _DEFAULT_TOP_K
 ) -> Response:
     """Say what a sound is, with the default model."""
-    return await _classify_upload(request, service, service.resolve(), top_k)
+    return await _classify_upload(request, service, top_k)
 
 
 @router.post(
@@ -60,8 +64,8 @@ async def classify_with_model(
     name: ModelNamePath,
     top_k: TopK = _DEFAULT_TOP_K,
 ) -> Response:
-    """Say what a sound is, with a model's newest version."""
-    return await _classify_upload(request, service, service.resolve(name), top_k)
+    """Say what a sound is, with the version of a model that serves."""
+    return await _classify_upload(request, service, top_k, name)
 
 
 @router.post(
@@ -77,17 +81,34 @@ async def classify_with_version(
     version: VersionPath,
     top_k: TopK = _DEFAULT_TOP_K,
 ) -> Response:
-    """Say what a sound is, with one version of a model."""
-    return await _classify_upload(request, service, service.resolve(name, version), top_k)
+    """Say what a sound is, with one version of a model, or that of an alias."""
+    return await _classify_upload(request, service, top_k, name, version)
 
 
 async def _classify_upload(
-    request: Request, service: Service, model: ModelReference, top_k: int
+    request: Request,
+    service: Service,
+    top_k: int,
+    name: str | None = None,
+    version: str | None = None,
 ) -> Response:
     settings = service.settings
-    service.workers.check_ready()  # before the body is sent, and not only after it
+    record = record_of(request.scope)
+    # What needs no body is said before it is sent, and not only after.
+    service.catalogue.resolve(name, version)
+    service.workers.check_ready()
     with service.admitted() as upload:
-        await receive_upload(request, upload, settings.max_upload_bytes, settings.upload_seconds)
-        answer = ClassificationAnswer.of(await service.classify(model, upload), top_k)
+        await receive_upload(
+            request, upload, PartLimits(settings.max_parts, settings.max_part_header_bytes)
+        )
+        record.upload_bytes = upload.length
+        record.end_stage("receive")
+        answer = await service.classify(
+            name, version, upload, record.received_at + settings.deadline_seconds
+        )
+    stages = answer.stage_seconds
+    record.model = answer.model
+    record.end_stage("queue", decode=stages.decode, features=stages.features, model=stages.model)
+    content = ClassificationAnswer.of(answer, top_k)
     # Not left to FastAPI, which would check once more what was made here.
-    return Response(answer.model_dump_json(), media_type="application/json")
+    return Response(content.model_dump_json(), media_type="application/json")

@@ -14,5 +14,11 @@ async def _service_of(request: Request) -> Service:
 
 ServiceDependency = Annotated[Service, Depends(_service_of)]
 ModelNamePath = Annotated[str, Path(description="A model of the store, as /v1/models lists them.")]
-VersionPath = Annotated[int, Path(ge=1, le=999_999_999, description="A version of the model.")]
+VersionPath = Annotated[
+    str,
+    Path(
+        pattern=r"^([1-9][0-9]{0,8}|stable|canary)$",
+        description="A version of the model: its number, or an alias (stable, canary).",
+    ),
+]
 TopK = Annotated[int, Query(ge=1, le=1000, description="How many labels `top` names at the most.")]

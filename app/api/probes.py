@@ -37,6 +37,8 @@ async def live() -> Liveness:
 async def ready(service: ServiceDependency) -> Readiness:
     """Say whether requests are answered: once every compute process has loaded and probed."""
     workers = service.workers
+    if service.stopping:
+        raise NotReadyError("The service has been asked to stop. Ask another one.")
     if workers.ready:
         return Readiness(workers_ready=workers.ready_count, workers=workers.count)
     if refusal := workers.refusal_now():

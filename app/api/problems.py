@@ -10,23 +10,35 @@ from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
 from app import errors
-from app.api.request_context import REQUEST_ID_HEADER, request_id_of
+from app.api.request_context import REQUEST_ID_HEADER, new_request_id, record_of
 
 STATUS_OF_ERROR: Final[dict[type[errors.HarkError], int]] = {
     errors.NotAudioError: 415,
     errors.UnusableAudioError: 422,
+    errors.MalformedRequestError: 400,
+    errors.HeadersTooLargeError: 431,
     errors.UploadTooLargeError: 413,
     errors.UploadTooSlowError: 408,
+    errors.CompressedUploadError: 415,
     errors.MalformedUploadError: 400,
+    errors.TooManyPartsError: 413,
+    errors.PartHeadersTooLargeError: 413,
     errors.MissingFileError: 422,
     errors.DuplicateFileError: 422,
+    errors.MissingKeyError: 401,
+    errors.UnknownKeyError: 401,
+    errors.ForbiddenError: 403,
+    errors.RateLimitedError: 429,
     errors.UnknownModelError: 404,
     errors.UnknownVersionError: 404,
+    errors.UnknownAliasError: 404,
+    errors.ReloadRefusedError: 409,
     errors.EngineMissingError: 503,
     errors.ArtifactError: 503,
     errors.NotReadyError: 503,
     errors.OverloadedError: 503,
     errors.WorkerCrashedError: 503,
+    errors.OutOfMemoryError: 503,
     errors.DeadlineExceededError: 504,
 }
 
@@ -34,6 +46,7 @@ RETRY_AFTER_SECONDS: Final[dict[type[errors.HarkError], int]] = {
     errors.NotReadyError: 5,
     errors.OverloadedError: 1,
     errors.WorkerCrashedError: 1,
+    errors.OutOfMemoryError: 1,
     errors.DeadlineExceededError: 5,
 }
 
@@ -61,18 +74,46 @@ def problem_response(
     request: Request, status: int, code: str, title: str, detail: str, **headers: str
 ) -> ProblemResponse:
     """Compose the answer for a problem, and count it."""
-    problem = Problem(
+    record = record_of(request.scope)
+    record.code = code
+    problem = _problem(status, code, title, detail, request.url.path, record.request_id)
+    request.app.state.service.metrics.count_error(code)
+    return ProblemResponse(problem.model_dump(), status_code=status, headers=headers)
+
+
+def problem_before_a_request(error: errors.HarkError) -> bytes:
+    """Compose a whole HTTP answer to what never became a request that a route could answer.
+
+    The connection is closed after it.
+    """
+    status = HTTPStatus(status_of(type(error)))
+    request_id = new_request_id()
+    problem = _problem(status, error.code, error.title, str(error), "", request_id)
+    body = problem.model_dump_json().encode()
+    headers = {
+        "Content-Type": ProblemResponse.media_type,
+        "Content-Length": str(len(body)),
+        "Connection": "close",
+        REQUEST_ID_HEADER: request_id,
+        **_retry_after(error),
+    }
+    lines = [f"HTTP/1.1 {status} {status.phrase}", *(f"{k}: {v}" for k, v in headers.items())]
+    return "\r\n".join([*lines, "", ""]).encode() + body
+
+
+def _problem(
+    status: int, code: str, title: str, detail: str, instance: str, request_id: str
+) -> Problem:
+    return Problem(
         type=f"urn:hark:problem:{code}",
         title=title,
         status=status,
         detail=detail,
-        instance=request.url.path,
+        instance=instance,
         code=code,
-        request_id=request_id_of(request.scope),
+        request_id=request_id,
         error=detail,
     )
-    request.app.state.service.metrics.count_error(code)
-    return ProblemResponse(problem.model_dump(), status_code=status, headers=headers)
 
 
 def status_of(error_type: type[errors.HarkError]) -> int:
@@ -109,9 +150,17 @@ def problem_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
 async def _on_hark_error(request: Request, error: Exception) -> ProblemResponse:
     assert isinstance(error, errors.HarkError)
     status = status_of(type(error))
-    retry_after = RETRY_AFTER_SECONDS.get(type(error))
-    headers = {} if retry_after is None else {"Retry-After": str(retry_after)}
+    headers = _retry_after(error)
+    if status == HTTPStatus.UNAUTHORIZED:
+        headers["WWW-Authenticate"] = "Bearer"
     return problem_response(request, status, error.code, error.title, str(error), **headers)
+
+
+def _retry_after(error: errors.HarkError) -> dict[str, str]:
+    seconds = RETRY_AFTER_SECONDS.get(type(error))
+    if isinstance(error, errors.RateLimitedError):
+        seconds = error.retry_seconds
+    return {} if seconds is None else {"Retry-After": str(seconds)}
 
 
 async def _on_invalid_parameters(request: Request, error: Exception) -> ProblemResponse:
@@ -144,5 +193,5 @@ async def _on_defect(request: Request, error: Exception) -> ProblemResponse:
         "Something went wrong here",
         "The service failed in a way that it should not. Report it with the request_id.",
         # Starlette answers defects outside of the middleware that adds it elsewhere.
-        **{REQUEST_ID_HEADER: request_id_of(request.scope)},
+        **{REQUEST_ID_HEADER: record_of(request.scope).request_id},
     )

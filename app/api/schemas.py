@@ -1,11 +1,12 @@
 """What the answers look like."""
 
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.inference.artifact import Manifest
 from app.inference.classification import Classification
+from app.inference.serving import Serving
 
 
 class ModelAnswer(BaseModel):
@@ -30,6 +31,7 @@ class ClassificationAnswer(BaseModel):
             "example": {
                 "model": {"name": "urbansound", "version": 1},
                 "duration_seconds": 4.0,
+                "truncated": False,
                 "label": "siren",
                 "probabilities": {"dog_bark": 0.1, "siren": 0.9},
                 "top": [{"label": "siren", "probability": 0.9}],
@@ -39,6 +41,9 @@ class ClassificationAnswer(BaseModel):
 
     model: ModelAnswer
     duration_seconds: float = Field(description="Length of the clip.")
+    truncated: bool = Field(
+        description="Whether the file ended before its own structure says that it does."
+    )
     label: str = Field(description="The most probable label.")
     probabilities: dict[str, float] = Field(description="All labels; they sum to 1.")
     top: list[LabelProbability] = Field(description="The most probable labels, highest first.")
@@ -49,10 +54,47 @@ class ClassificationAnswer(BaseModel):
         return cls(
             model=ModelAnswer(name=answer.model.name, version=answer.model.version),
             duration_seconds=answer.duration_seconds,
+            truncated=answer.truncated,
             label=answer.label,
             probabilities=answer.probabilities,
             top=[LabelProbability(label=name, probability=p) for name, p in answer.top(top_k)],
         )
+
+
+class CanaryAnswer(BaseModel):
+    """A version that answers a part of the requests that ask for none."""
+
+    version: int
+    percent: float = Field(description="How large that part is.")
+
+    @classmethod
+    def of(cls, serving: Serving) -> "CanaryAnswer | None":
+        """Describe a model's canary, if it has one."""
+        if serving.canary is None:
+            return None
+        return cls(version=serving.canary.version, percent=serving.canary_percent)
+
+
+class ServingAnswer(BaseModel):
+    """The versions of a model that serve."""
+
+    version: int = Field(description="The stable version.")
+    canary: CanaryAnswer | None
+
+    @classmethod
+    def of(cls, serving: Serving | None) -> "ServingAnswer | None":
+        """Describe what serves, if anything does."""
+        if serving is None:
+            return None
+        return cls(version=serving.stable.version, canary=CanaryAnswer.of(serving))
+
+
+class ReloadAnswer(BaseModel):
+    """What became of the wish to reload a model."""
+
+    outcome: Literal["swapped", "unchanged"]
+    before: ServingAnswer | None = Field(description="What served before.")
+    after: ServingAnswer | None = Field(description="What serves now.")
 
 
 class ModelSummary(BaseModel):
@@ -60,6 +102,7 @@ class ModelSummary(BaseModel):
 
     name: str
     version: int = Field(description="The version that answers where none is asked for.")
+    canary: CanaryAnswer | None = Field(description="The version that answers a part of them.")
     versions: list[int] = Field(description="All versions, in ascending order.")
     default: bool = Field(description="Whether /v1/classify asks this model.")
 

@@ -1,10 +1,10 @@
 """Uploads: the file in a multipart body goes straight into shared memory as it arrives.
 
-Starlette's own form parser would write it to a temporary file, to be read again, and has no limit
-for the size of a part.
+Starlette's own form parser would write it to a temporary file, to be read again. How large the
+body is and how long it takes is seen to by `app.api.body_limits`, for every route.
 """
 
-import asyncio
+from dataclasses import dataclass
 from typing import Final
 
 from fastapi import Request
@@ -13,11 +13,12 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import ClientDisconnect
 
 from app.errors import (
+    CompressedUploadError,
     DuplicateFileError,
     MalformedUploadError,
     MissingFileError,
-    UploadTooLargeError,
-    UploadTooSlowError,
+    PartHeadersTooLargeError,
+    TooManyPartsError,
 )
 from app.inference.arena import Block
 
@@ -25,55 +26,56 @@ FILE_FIELD: Final = "file"
 _HOW_TO: Final = "Send one as multipart/form-data: curl -F file=@sound.wav"
 
 
-async def receive_upload(
-    request: Request, upload: Block, max_bytes: int, max_seconds: float
-) -> None:
+@dataclass(frozen=True, slots=True)
+class PartLimits:
+    """How many parts a multipart body may have, and how many bytes of headers each of them."""
+
+    max_parts: int
+    max_header_bytes: int
+
+
+async def receive_upload(request: Request, upload: Block, limits: PartLimits) -> None:
     """Receive a request's body, and write the file in it to `upload`.
 
     Args:
-        request: a request whose body nobody has read.
-        upload: an empty block of at least `max_bytes`.
-        max_bytes: the largest body.
-        max_seconds: how long it may take to arrive.
+        request: a request whose body nobody has read, and which `BodyLimits` has gone before.
+        upload: an empty block of at least as many bytes as a body may have.
+        limits: what the body may be made of.
 
     Raises:
-        UploadTooLargeError: the body is larger, or says that it will be.
+        CompressedUploadError: the body is compressed.
+        UploadTooLargeError: the body is larger than the limit, or says that it will be.
         UploadTooSlowError: it did not arrive in time.
         MalformedUploadError: the body is no multipart body, or was cut off.
+        TooManyPartsError: it has more parts than the limit.
+        PartHeadersTooLargeError: a part has more bytes of headers than the limit.
         MissingFileError: there is no part named `file`.
         DuplicateFileError: there is more than one.
     """
-    _refuse_announced_size(request, max_bytes)
-    receiver = _FileReceiver(_boundary_of(request), upload)
-    n_received = 0
+    _refuse_compression(request)
+    receiver = _FileReceiver(_boundary_of(request), upload, limits)
     try:
-        async with asyncio.timeout(max_seconds):
-            async for chunk in request.stream():
-                n_received += len(chunk)
-                if n_received > max_bytes:
-                    raise _too_large(max_bytes)
-                receiver.feed(chunk)
+        async for chunk in request.stream():
+            receiver.feed(chunk)
     except ClientDisconnect as error:
         raise MalformedUploadError("The connection ended before the upload did.") from error
-    except TimeoutError as error:
-        raise UploadTooSlowError(
-            f"The upload did not arrive within {max_seconds:g} seconds. Send it over a faster "
-            "connection, or a smaller file (MP3)."
-        ) from error
     receiver.finish()
 
 
 class _FileReceiver:
     """Finds the part named `file` in a multipart body, fed piece by piece."""
 
-    def __init__(self, boundary: bytes, upload: Block) -> None:
+    def __init__(self, boundary: bytes, upload: Block, limits: PartLimits) -> None:
         self._upload = upload
+        self._limits = limits
+        self._n_parts = 0
         self._n_files = 0
         self._in_file = False
         self._complete = False
         self._header_name = bytearray()
         self._header_value = bytearray()
         self._part_name = b""
+        self._part_header_bytes = 0
         self._parser = MultipartParser(
             boundary,
             {
@@ -85,6 +87,8 @@ class _FileReceiver:
                 "on_part_data": self._on_part_data,
                 "on_end": self._on_end,
             },
+            max_header_count=limits.max_header_bytes,
+            max_header_size=limits.max_header_bytes + 1,  # so that they are counted here
         )
 
     def feed(self, chunk: bytes) -> None:
@@ -107,13 +111,30 @@ class _FileReceiver:
 
     def _on_part_begin(self) -> None:
         self._part_name = b""
+        self._part_header_bytes = 0
         self._in_file = False
+        self._n_parts += 1
+        if self._n_parts > self._limits.max_parts:
+            raise TooManyPartsError(
+                f"The multipart body has more than {self._limits.max_parts} parts, which is the "
+                "limit. Send the file alone."
+            )
 
     def _on_header_name(self, data: bytes, start: int, end: int) -> None:
+        self._count_header_bytes(end - start)
         self._header_name += data[start:end]
 
     def _on_header_value(self, data: bytes, start: int, end: int) -> None:
+        self._count_header_bytes(end - start)
         self._header_value += data[start:end]
+
+    def _count_header_bytes(self, n_bytes: int) -> None:
+        self._part_header_bytes += n_bytes
+        if self._part_header_bytes > self._limits.max_header_bytes:
+            raise PartHeadersTooLargeError(
+                f"A part of the multipart body has more than {self._limits.max_header_bytes} bytes "
+                "of headers, which is the limit. Send the file under a shorter name."
+            )
 
     def _on_header_end(self) -> None:
         if self._header_name.lower() == b"content-disposition":
@@ -151,14 +172,10 @@ def _boundary_of(request: Request) -> bytes:
     return boundary
 
 
-def _refuse_announced_size(request: Request, max_bytes: int) -> None:
-    announced = request.headers.get("content-length", "")
-    if announced.isdecimal() and int(announced) > max_bytes:
-        raise _too_large(max_bytes)
-
-
-def _too_large(max_bytes: int) -> UploadTooLargeError:
-    return UploadTooLargeError(
-        f"The upload is larger than {max_bytes / 1e6:g} MB, which is the limit. Send a shorter "
-        "clip, or a compressed one (MP3, FLAC)."
-    )
+def _refuse_compression(request: Request) -> None:
+    encoding = request.headers.get("content-encoding", "identity").strip().lower()
+    if encoding not in ("identity", ""):
+        raise CompressedUploadError(
+            "The body is compressed, as its Content-Encoding says. Send it as it is: MP3, FLAC and "
+            "Ogg are compressed already."
+        )

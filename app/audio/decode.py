@@ -9,6 +9,8 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
+from app.audio.completeness import ends_early
+from app.audio.limits import DecodeLimits
 from app.errors import (
     AudioTooLongError,
     EmptyAudioError,
@@ -30,6 +32,13 @@ BLOCK_FRAMES: Final = 1 << 15
 # One frame of MP3: mpg123 loses what a call had decoded before it meets damage, so it is asked for
 # no more at a time. The others keep it, and are faster in one piece.
 MP3_FRAME: Final = 1152
+# libsndfile says so where a FLAC file states no length; a length has 36 bits.
+FLAC_LENGTH_UNKNOWN: Final = 1 << 36
+
+# libsndfile's SFE_UNIMPLEMENTED and SF_ERR_UNSUPPORTED_ENCODING.
+_UNKNOWN_ENCODING: Final = frozenset({4, 18})
+# It says so of these where they are cut off, too.
+_OF_ONE_ENCODING: Final = frozenset({b"fLaC", b"OggS"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,16 +60,6 @@ _INT: Final = _SampleType(soundfile._snd.sf_readf_int, "int *", np.int32, 1 << 3
 _INTEGER_SUBTYPES: Final = {"PCM_16": _SHORT, "PCM_24": _INT, "PCM_32": _INT}
 
 
-@dataclass(frozen=True, slots=True)
-class DecodeLimits:
-    """What a clip may be. Judged on what is decoded, never on what a header promises."""
-
-    max_seconds: float = 600.0
-    min_sample_rate_hz: int = 4_000
-    max_sample_rate_hz: int = 384_000
-    max_channels: int = 16
-
-
 class AudioReader:
     """One clip's samples, decoded block by block as they are asked for.
 
@@ -72,20 +71,24 @@ class AudioReader:
         sample_rate_hz: the clip's own rate.
         channels: the clip's own channel count.
         holds_integers: whether the file's samples are integers, and so finite and at most 1.
+        truncated: whether the file ended early; known once `blocks` is through.
 
     Raises:
         NotAudioError: no accepted format is recognised.
-        UnsupportedAudioError: the sample rate or channel count is outside the limits.
+        UnsupportedAudioError: the sample rate or channel count is outside the limits, or no decoder
+            for its encoding is here.
         TruncatedAudioError: the container is recognised, and cut off before its format.
     """
 
     def __init__(self, data: bytes | memoryview, limits: DecodeLimits | None = None) -> None:
         self._limits = limits or DecodeLimits()
+        self._data = data
         self._file = _open(data)
         self.sample_rate_hz: int = self._file.samplerate
         self.channels: int = self._file.channels
         self._sample_type = _INTEGER_SUBTYPES.get(self._file.subtype, _FLOAT)
         self.holds_integers = self._sample_type is not _FLOAT
+        self.truncated = False
         self._piece_frames = MP3_FRAME if self._file.format == "MP3" else BLOCK_FRAMES
         self._check_format()
 
@@ -119,6 +122,7 @@ class AudioReader:
             yield block[:n_block]
         if n_decoded == 0:
             self._raise_for_no_samples()
+        self.truncated = ends_early(self._data) or self._holds_less_than_flac_says(n_decoded)
 
     def close(self) -> None:
         """Release the decoder."""
@@ -161,11 +165,20 @@ class AudioReader:
                 "accepted. Send a mix with fewer."
             )
 
+    def _holds_less_than_flac_says(self, n_decoded: int) -> bool:
+        n_stated: int = self._file.frames
+        return self._file.format == "FLAC" and n_decoded < n_stated < FLAC_LENGTH_UNKNOWN
+
     def _raise_for_no_samples(self) -> None:
         if self._file.frames == 0:
             raise EmptyAudioError(
                 "The audio's header says that it holds no sample. Check that the recording was "
                 "started, and ended properly, and send it again."
+            )
+        if self._file.format != "MP3" and self._file.subtype.startswith("MPEG"):
+            raise UnsupportedAudioError(
+                "The audio is MP3 in another container, which no decoder here reads. Send it as an "
+                "MP3 file, or convert it to 16-bit PCM WAV."
             )
         raise TruncatedAudioError(
             "The audio was cut off before its first sample. Send the whole file."
@@ -196,7 +209,12 @@ def _open(data: bytes | memoryview) -> soundfile.SoundFile:
         raise EmptyAudioError("The file is empty: it holds no byte. Choose another one.")
     try:
         file = soundfile.SoundFile(_MemoryFile(data))
-    except soundfile.SoundFileError as error:
+    except soundfile.LibsndfileError as error:
+        if error.code in _UNKNOWN_ENCODING and bytes(data[:4]) not in _OF_ONE_ENCODING:
+            raise UnsupportedAudioError(
+                "The audio's encoding is none that a decoder here reads. Convert it to 16-bit PCM "
+                "WAV, MP3 or FLAC."
+            ) from error
         if _names_a_container(data):
             raise TruncatedAudioError(
                 "The file begins as audio and breaks off, or breaks its format, before the first "

@@ -6,8 +6,9 @@ from time import perf_counter
 import numpy as np
 from numpy.typing import NDArray
 
-from app.audio.decode import AudioReader, DecodeLimits
+from app.audio.decode import AudioReader
 from app.audio.features import Tables, make_extractor, make_tables
+from app.audio.limits import DecodeLimits
 from app.audio.spec import FrontEndSpec
 from app.audio.waveform import Windows, canonical_waveform, cut_windows
 
@@ -20,6 +21,7 @@ class ClipFeatures:
         features: float32 `[n_windows, *spec.feature_shape]`.
         audio_seconds: float64 `[n_windows]`: how much of each window is the clip's own audio.
         duration_seconds: length of the whole clip.
+        truncated: whether its file ended early.
         decode_seconds: time spent from bytes to windows.
         feature_seconds: time spent from windows to features.
     """
@@ -27,6 +29,7 @@ class ClipFeatures:
     features: NDArray[np.float32]
     audio_seconds: NDArray[np.float64]
     duration_seconds: float
+    truncated: bool
     decode_seconds: float
     feature_seconds: float
 
@@ -59,7 +62,8 @@ class FrontEnd:
             AudioError: the bytes cannot be used.
         """
         with AudioReader(data, limits) as reader:
-            return cut_windows(canonical_waveform(reader, self.spec), self.spec)
+            waveform = canonical_waveform(reader, self.spec)
+            return cut_windows(waveform, self.spec, truncated=reader.truncated)
 
     def features(
         self, data: bytes | memoryview, limits: DecodeLimits | None = None
@@ -77,6 +81,7 @@ class FrontEnd:
             features=features,
             audio_seconds=windows.audio_seconds,
             duration_seconds=windows.duration_seconds,
+            truncated=windows.truncated,
             decode_seconds=decoded - started,
             feature_seconds=perf_counter() - decoded,
         )

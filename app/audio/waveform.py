@@ -25,11 +25,13 @@ class Windows:
         samples: float32 `[n_windows, window_samples]`.
         audio_seconds: float64 `[n_windows]`: how much of each window is the clip's own audio.
         duration_seconds: length of the whole clip.
+        truncated: whether its file ended early.
     """
 
     samples: NDArray[np.float32]
     audio_seconds: NDArray[np.float64]
     duration_seconds: float
+    truncated: bool = False
 
 
 def downmix(block: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -72,7 +74,9 @@ def canonical_waveform(reader: AudioReader, spec: FrontEndSpec) -> NDArray[np.fl
     return waveform
 
 
-def cut_windows(waveform: NDArray[np.float32], spec: FrontEndSpec) -> Windows:
+def cut_windows(
+    waveform: NDArray[np.float32], spec: FrontEndSpec, *, truncated: bool = False
+) -> Windows:
     """Cut a canonical waveform `[n_samples > 0]` into consecutive windows.
 
     The last window is filled up by `spec.padding`, unless what remains for it is shorter than
@@ -90,6 +94,7 @@ def cut_windows(waveform: NDArray[np.float32], spec: FrontEndSpec) -> Windows:
         samples=windows,
         audio_seconds=np.array(audio_samples) / spec.sample_rate_hz,
         duration_seconds=len(waveform) / spec.sample_rate_hz,
+        truncated=truncated,
     )
 
 

@@ -99,8 +99,13 @@ class ArenaReader:
         self._size = size
         self._memory: mmap.mmap | None = None
 
-    def read(self, offset: int, length: int) -> memoryview:
-        """Return the bytes of a block, in place."""
+    def map(self) -> None:
+        """Map the arena, if it is not mapped yet."""
         if self._memory is None:
             self._memory = mmap.mmap(self.file_descriptor, self._size, prot=mmap.PROT_READ)
+
+    def read(self, offset: int, length: int) -> memoryview:
+        """Return the bytes of a block, in place."""
+        self.map()
+        assert self._memory is not None
         return memoryview(self._memory)[offset : offset + length]

@@ -24,12 +24,14 @@ class Classification:
     Attributes:
         model: the version that answered.
         duration_seconds: length of the clip.
+        truncated: whether the file ended before its own structure says that it does.
         probabilities: one for each label, in the model's order; they sum to 1.
         stage_seconds: where the time went.
     """
 
     model: ModelReference
     duration_seconds: float
+    truncated: bool
     probabilities: dict[str, float]
     stage_seconds: StageSeconds
 

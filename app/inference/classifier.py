@@ -7,8 +7,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from app.audio.decode import DecodeLimits
 from app.audio.frontend import FrontEnd
+from app.audio.limits import DecodeLimits
 from app.errors import CorruptArtifactError, ProbeMismatchError
 from app.inference.artifact import ADVICE, Artifact, Probe
 from app.inference.classification import Classification, StageSeconds
@@ -85,6 +85,7 @@ class Classifier:
         return Classification(
             model=self.reference,
             duration_seconds=clip.duration_seconds,
+            truncated=clip.truncated,
             probabilities=dict(zip(self.labels, probabilities.tolist(), strict=True)),
             stage_seconds=StageSeconds(
                 decode=clip.decode_seconds,

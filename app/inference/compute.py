@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import gc
 import os
-from dataclasses import dataclass
+from collections import OrderedDict
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+from app.audio.limits import DecodeLimits
 from app.inference.arena import ArenaReader
 from app.inference.engine import EngineName
+from app.inference.memory import limit_address_space
 from app.inference.store import ModelReference, ModelStore
 
 if TYPE_CHECKING:
@@ -23,22 +26,31 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)  # without slots: pickled with each request
 class Job:
-    """One upload to classify: where it lies, with what, and within what limits."""
+    """One upload to classify: with what, where it lies, and within what limits."""
 
     model: ModelReference
     offset: int
     length: int
-    max_seconds: float
+    limits: DecodeLimits
 
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """What a compute process is told once: where models and uploads lie, what to load how."""
+    """What a compute process is told once.
+
+    Attributes:
+        store: the model store's folder.
+        uploads: where uploads lie.
+        engine: what runs the models.
+        models: those that it loads now, and keeps.
+        memory_bytes: address space that it may take beyond what it has once they are loaded.
+    """
 
     store: Path
     uploads: ArenaReader
     engine: EngineName
     models: list[ModelReference]
+    memory_bytes: int
 
 
 @dataclass(slots=True)
@@ -48,10 +60,14 @@ class _Process:
     store: ModelStore
     uploads: ArenaReader
     engine: EngineName
-    classifiers: dict[ModelReference, Classifier]
+    classifiers: dict[ModelReference, Classifier] = field(default_factory=dict)
+    on_demand: OrderedDict[ModelReference, Classifier] = field(default_factory=OrderedDict)
 
 
 _process: _Process | None = None
+
+# Versions that a request asked for by number and that do not serve: the last few are kept.
+MAX_ON_DEMAND: Final = 2
 
 
 def start(told: Start) -> None:
@@ -63,10 +79,13 @@ def start(told: Start) -> None:
     global _process  # a compute process has no other place to keep what it was given
     os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
     if _process is None:
-        _process = _Process(ModelStore(told.store), told.uploads, told.engine, {})
+        _process = _Process(ModelStore(told.store), told.uploads, told.engine)
     for model in told.models:
-        _classifier(model)
+        if model not in _process.classifiers:
+            _process.classifiers[model] = _load(_process, model)
+    _process.uploads.map()
     gc.freeze()  # nothing that is here now will go: the collector need not look at it again
+    limit_address_space(told.memory_bytes)
 
 
 def classify(job: Job) -> Classification:
@@ -76,18 +95,23 @@ def classify(job: Job) -> Classification:
         AudioError: the bytes cannot be used.
         ModelError: the model is unknown or refused.
     """
-    from app.audio.decode import DecodeLimits
-
     assert _process is not None
     upload = _process.uploads.read(job.offset, job.length)
-    return _classifier(job.model).classify(upload, DecodeLimits(max_seconds=job.max_seconds))
+    return _classifier(_process, job.model).classify(upload, job.limits)
 
 
-def _classifier(model: ModelReference) -> Classifier:
+def _classifier(process: _Process, model: ModelReference) -> Classifier:
+    if model in process.classifiers:
+        return process.classifiers[model]
+    if model not in process.on_demand:
+        while len(process.on_demand) >= MAX_ON_DEMAND:
+            process.on_demand.popitem(last=False)
+        process.on_demand[model] = _load(process, model)
+    process.on_demand.move_to_end(model)
+    return process.on_demand[model]
+
+
+def _load(process: _Process, model: ModelReference) -> Classifier:
     from app.inference.classifier import Classifier
 
-    assert _process is not None
-    if model not in _process.classifiers:
-        artifact = _process.store.open(model)
-        _process.classifiers[model] = Classifier.load(artifact, _process.engine)
-    return _process.classifiers[model]
+    return Classifier.load(process.store.open(model), process.engine)

@@ -112,9 +112,11 @@ class JobQueue:
         asyncio.get_running_loop().call_later(_REPORT_SECONDS, self._suspect_untaken)
 
     def close(self) -> None:
-        """Close the socket: processes that wait for a job end."""
+        """Close the socket, and settle what is left; no process may be there any more."""
         self._ours.close()
         self.theirs.close()
+        for pending in list(self._pending.values()):
+            self._fail(pending)
 
     def _enqueue(self, job: Job, give_up_at: float, on_settled: Callable[[], None]) -> _Pending:
         answer = asyncio.get_running_loop().create_future()

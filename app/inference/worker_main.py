@@ -5,6 +5,8 @@
 It ends when the HTTP process is gone, so that it outlives the service in no case.
 """
 
+import faulthandler
+import os
 import socket
 import sys
 import time
@@ -12,7 +14,7 @@ import traceback
 from collections.abc import Callable
 from typing import TypeVar
 
-from app.errors import DeadlineExceededError, HarkError
+from app.errors import DeadlineExceededError, HarkError, OutOfMemoryError
 from app.inference import compute, messages
 from app.inference.memory import keep_freed_memory
 
@@ -32,7 +34,18 @@ def main() -> None:
         _, error = _outcome(compute.start, messages.unpack_down(told))
         channel.sendall(messages.pack_up(messages.Started(error)))
         started = error is None
+    _silence_decoders()
     _serve(channel, jobs)
+
+
+def _silence_decoders() -> None:
+    """Drop what C libraries write to standard error, but for the trace of a crash.
+
+    libmpg123 complains there of each damaged frame, so that a client could fill the log.
+    """
+    faulthandler.enable(os.fdopen(os.dup(sys.stderr.fileno()), "w"))
+    with open(os.devnull, "w") as nowhere:  # noqa: PTH123  # no path, a device
+        os.dup2(nowhere.fileno(), sys.stderr.fileno())
 
 
 def _serve(channel: socket.socket, jobs: socket.socket) -> None:
@@ -58,6 +71,10 @@ def _serve(channel: socket.socket, jobs: socket.socket) -> None:
         else:
             late = DeadlineExceededError("The request was given up before its turn came.")
             answer = messages.Answer(numbered.number, None, late)
+        if isinstance(answer.error, OutOfMemoryError):
+            # What is left of a process that could not allocate is not to be relied on.
+            channel.sendall(messages.pack_up(messages.Progress(answer, taken=None)))
+            return
 
 
 def _outcome(
@@ -68,6 +85,11 @@ def _outcome(
         return function(argument), None
     except HarkError as error:
         return None, error
+    except MemoryError:
+        return None, OutOfMemoryError(
+            "The audio needs more memory than a compute process may take. Send a shorter piece, "
+            "or one with a lower sample rate."
+        )
     except Exception as error:
         # The trace does not travel by itself; and not every exception survives being pickled.
         return None, RuntimeError(f"{error!r}\n{traceback.format_exc()}")

@@ -30,6 +30,7 @@ class Workers:
         engine: what runs the models.
         models: the models that each loads before it is ready.
         uploads: where uploads lie.
+        memory_bytes: address space that each may take beyond what its models need.
         on_restart: called with a cause whenever a process is replaced.
 
     Attributes:
@@ -44,16 +45,22 @@ class Workers:
         engine: EngineName,
         models: list[ModelReference],
         uploads: ArenaReader,
+        memory_bytes: int,
         on_restart: Callable[[str], None] = lambda _cause: None,
     ) -> None:
         self.count = count
-        self._start = compute.Start(store, uploads, engine, models)
+        self._start = compute.Start(store, uploads, engine, models, memory_bytes)
         self._on_restart = on_restart
         self._jobs = JobQueue(count)
         self._processes: set[WorkerProcess] = set()
         self._ready: set[WorkerProcess] = set()
         self._keepers: list[asyncio.Task[None]] = []
         self._all_were_ready = False
+        self._failure: Exception | None = None
+        self._news = asyncio.Event()
+        self._in_progress = 0
+        self._none_in_progress = asyncio.Event()
+        self._none_in_progress.set()
         self.refusal: ModelError | None = None
 
     def start(self) -> None:
@@ -67,6 +74,22 @@ class Workers:
         await asyncio.gather(*self._keepers, return_exceptions=True)
         await asyncio.gather(*map(self._end, list(self._processes)))
         self._jobs.close()
+
+    async def wait_until_ready(self) -> None:
+        """Return when every process has loaded the models.
+
+        Raises:
+            Exception: why one could not; it will be tried again, unless this is stopped.
+        """
+        while not self._all_were_ready:
+            self._news.clear()
+            await self._news.wait()
+            if self._failure is not None:
+                raise self._failure
+
+    async def drain(self) -> None:
+        """Return when nobody waits for an answer of these processes any more."""
+        await self._none_in_progress.wait()
 
     @property
     def ready_count(self) -> int:
@@ -104,7 +127,14 @@ class Workers:
         except HarkError:
             on_settled()
             raise
-        return await self._jobs.classify(job, deadline_seconds, on_settled)
+        self._in_progress += 1
+        self._none_in_progress.clear()
+        try:
+            return await self._jobs.classify(job, deadline_seconds, on_settled)
+        finally:
+            self._in_progress -= 1
+            if self._in_progress == 0:
+                self._none_in_progress.set()
 
     def check_ready(self) -> None:
         """Refuse a request that could not be answered in any case.
@@ -150,10 +180,11 @@ class Workers:
             await self._end(worker)
 
     def _take_in(self, worker: WorkerProcess) -> None:
-        self.refusal = None
+        self.refusal = self._failure = None
         self._ready.add(worker)
         self._all_were_ready = self._all_were_ready or self.ready_count == self.count
         self._jobs.on_ready(worker)
+        self._news.set()
         logger.info("compute process %s is ready", worker.process_id)
 
     async def _end(self, worker: WorkerProcess) -> None:
@@ -166,5 +197,7 @@ class Workers:
         logger.error("a compute process could not start: %s", error, exc_info=unforeseen)
         if isinstance(error, ModelError):
             self.refusal = error
+        self._failure = error
+        self._news.set()
         self._on_restart("failed_to_load")
         await asyncio.sleep(RETRY_SECONDS)

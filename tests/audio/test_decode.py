@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from app.audio.decode import BLOCK_FRAMES, AudioReader, DecodeLimits, decode
+from app.audio.decode import BLOCK_FRAMES, AudioReader, decode
+from app.audio.limits import DecodeLimits
 from app.errors import (
     AudioError,
     AudioTooLongError,

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from app.audio.decode import DecodeLimits
 from app.audio.frontend import FrontEnd
+from app.audio.limits import DecodeLimits
 from app.audio.spec import FrontEndSpec, Padding
 from app.errors import AudioError, AudioTooLongError, NotAudioError
 from tests.conftest import SAMPLES

@@ -25,9 +25,12 @@ CONCRETE: Final = [error for error in CLASSES.values() if error not in PARENTS]
 
 CLIENTS_FAULT: Final = (
     errors.AudioError,
-    errors.UploadError,
+    errors.RequestError,
+    errors.AccessError,
     errors.UnknownModelError,
     errors.UnknownVersionError,
+    errors.UnknownAliasError,
+    errors.ReloadRefusedError,
 )
 
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from app.audio.decode import DecodeLimits
 from app.audio.frontend import FrontEnd
+from app.audio.limits import DecodeLimits
 from app.errors import AudioTooLongError, NotAudioError
 from app.inference.classification import Classification, StageSeconds
 from app.inference.classifier import BATCH_WINDOWS, Classifier
@@ -133,7 +133,7 @@ def test_the_time_is_told_by_stage(classifier: Classifier) -> None:
 
 def classification(**probabilities: float) -> Classification:
     stages = StageSeconds(decode=0, features=0, model=0)
-    return Classification(ModelReference("m", 1), 1.0, probabilities, stages)
+    return Classification(ModelReference("m", 1), 1.0, False, probabilities, stages)
 
 
 def test_the_most_probable_come_first() -> None:

@@ -9,6 +9,7 @@ from typing import Any, cast
 
 import pytest
 
+from app.audio.limits import DecodeLimits
 from app.errors import DeadlineExceededError, WorkerCrashedError
 from app.inference import messages
 from app.inference.classification import Classification, StageSeconds
@@ -18,8 +19,8 @@ from app.inference.store import ModelReference
 from app.inference.worker_process import WorkerProcess
 
 MODEL = ModelReference("tiny", 1)
-JOB = Job(MODEL, 0, 100, 600.0)
-RESULT = Classification(MODEL, 1.0, {"tone": 1.0}, StageSeconds(0, 0, 0))
+JOB = Job(MODEL, 0, 100, DecodeLimits())
+RESULT = Classification(MODEL, 1.0, False, {"tone": 1.0}, StageSeconds(0, 0, 0))
 
 
 class ScriptedProcess:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from app import errors
+from app.audio.limits import DecodeLimits
 from app.inference import messages
 from app.inference.classification import Classification, StageSeconds
 from app.inference.compute import Job
@@ -17,7 +18,11 @@ from app.inference.store import ModelReference, ModelStore
 ANSWER = Answer(
     7,
     Classification(
-        ModelReference("tiny", 1), 4.0, {"tone": 0.75, "noise": 0.25}, StageSeconds(0.1, 0.2, 0.3)
+        ModelReference("tiny", 1),
+        4.0,
+        True,
+        {"tone": 0.75, "noise": 0.25},
+        StageSeconds(0.1, 0.2, 0.3),
     ),
     None,
 )
@@ -57,7 +62,7 @@ def test_failures_arrive_as_they_were_raised(error: Exception) -> None:
 
 
 def test_jobs_go_down_as_packets() -> None:
-    job = NumberedJob(3, Job(ModelReference("tiny", 1), 4096, 1000, 600.0), 12.5)
+    job = NumberedJob(3, Job(ModelReference("tiny", 1), 4096, 1000, DecodeLimits()), 12.5)
     packet = messages.pack_down(job)
     assert messages.unpack_down(packet) == job
     assert len(packet) < messages.MAX_PACKET_BYTES / 100

@@ -123,7 +123,7 @@ def test_an_unforeseen_failure_to_load_is_tried_again(
         assert failing.restarts == ["failed_to_load"]
         assert not failing.workers.ready
         assert len(worker_ids()) == 1
-    assert "in _classifier" in caplog.text, "the trace did not travel from the other process"
+    assert "in _load" in caplog.text, "the trace did not travel from the other process"
 
 
 def test_no_process_outlives_a_service_that_is_killed(tiny: TinyModel) -> None:

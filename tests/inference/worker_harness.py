@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
+from app.audio.limits import DecodeLimits
 from app.inference.arena import Arena
 from app.inference.classification import Classification
 from app.inference.compute import Job
@@ -41,6 +42,7 @@ class Harness:
     count: int
     restarts: list[str] = field(default_factory=list)
     settled: int = 0
+    memory_bytes: int = 1_000_000_000
 
     def __enter__(self) -> Self:
         self.runner = asyncio.Runner()
@@ -56,7 +58,13 @@ class Harness:
     async def _start(self) -> None:
         uploads = self.arena.share()
         self.workers = Workers(
-            self.count, self.store, "keras", self.models, uploads, on_restart=self.restarts.append
+            self.count,
+            self.store,
+            "keras",
+            self.models,
+            uploads,
+            self.memory_bytes,
+            on_restart=self.restarts.append,
         )
         self.workers.start()
 
@@ -82,7 +90,7 @@ class Harness:
     ) -> Classification:
         block = self.arena.take()
         block.write(data)
-        job = Job(model, block.offset, block.length, max_seconds)
+        job = Job(model, block.offset, block.length, DecodeLimits(max_seconds=max_seconds))
 
         def on_settled() -> None:
             self.settled += 1

@@ -1,0 +1,157 @@
+"""Who may do what: API keys with scopes, and how often a client may ask."""
+
+import ipaddress
+import math
+import time
+from typing import Any
+
+from fastapi import Depends, FastAPI, Request
+from fastapi.openapi.models import HTTPBearer as BearerModel
+from fastapi.security.base import SecurityBase
+from fastapi.security.utils import get_authorization_scheme_param
+
+from app.api.request_context import record_of
+from app.api_keys import ApiKey, ApiKeys, Scope
+from app.errors import ForbiddenError, MissingKeyError, RateLimitedError, UnknownKeyError
+from app.settings import Settings
+
+API_KEY_HEADER = "X-API-Key"
+_HOW_TO = "Send it as «Authorization: Bearer KEY»."
+
+
+class Access:
+    """What is asked of clients before they are served.
+
+    Args:
+        settings: where the keys' file is, and how often a client may ask.
+
+    Raises:
+        KeysFileError: the file cannot be read.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._keys = ApiKeys(settings.api_keys_file) if settings.api_keys_file else None
+        self._limiter = _RateLimiter(settings.rate_limit) if settings.rate_limit else None
+
+    @property
+    def needs_keys(self) -> bool:
+        """Whether classifying takes a key."""
+        return self._keys is not None
+
+    async def admit(self, request: Request, scope: Scope) -> None:
+        """Let a request pass, or refuse it.
+
+        Raises:
+            MissingKeyError: it needs a key and has none.
+            UnknownKeyError: its key is not known.
+            ForbiddenError: its key is not for this.
+            RateLimitedError: its client asks too often.
+        """
+        record = record_of(request.scope)
+        key = self._check_key(request, scope)
+        if key is not None:
+            record.client = key.name
+        if self._limiter is not None and scope is Scope.CLASSIFY:
+            await self._limiter.admit(f"key {key.name}" if key else _network_of(record.client))
+
+    def _check_key(self, request: Request, scope: Scope) -> ApiKey | None:
+        if self._keys is None:
+            if scope is Scope.ADMIN:
+                raise ForbiddenError(
+                    "Nobody may administer this service over HTTP, since it knows no API keys. Set "
+                    "HARK_API_KEYS_FILE, or send the process SIGHUP."
+                )
+            return None
+        sent = _sent_key(request)
+        if not sent:
+            raise MissingKeyError(f"This service asks for an API key. {_HOW_TO}")
+        key = self._keys.find(sent)
+        if key is None:
+            raise UnknownKeyError(
+                f"The API key is not known here, or no longer. Ask the operator for one. {_HOW_TO}"
+            )
+        if scope not in key.scopes:
+            raise ForbiddenError(
+                f"The API key {key.name!r} is not for this: it lacks the scope '{scope}'. Ask the "
+                "operator for one that has it."
+            )
+        return key
+
+
+class RequiredScope(SecurityBase):
+    """A dependency that lets through who has a key of a scope; the document names it.
+
+    Args:
+        scope: what the key must be for.
+    """
+
+    def __init__(self, scope: Scope) -> None:
+        self._scope = scope
+        self.model = BearerModel(description="An API key, as `hark keys new` makes one.")
+        self.scheme_name = "API key"
+
+    async def __call__(self, request: Request) -> None:
+        """Refuse the request, or let it pass."""
+        access: Access = request.app.state.access
+        await access.admit(request, self._scope)
+
+
+MAY_CLASSIFY = Depends(RequiredScope(Scope.CLASSIFY))
+MAY_ADMINISTER = Depends(RequiredScope(Scope.ADMIN))
+
+
+def document_access(app: FastAPI, *, needs_keys: bool) -> None:
+    """Have the OpenAPI document ask for a key only where the service does."""
+    if needs_keys:
+        return
+    describe = app.openapi
+
+    def describe_open_routes() -> dict[str, Any]:
+        document = describe()
+        for path in document["paths"].values():
+            for operation in path.values():
+                if "admin" not in operation.get("tags", ()):
+                    operation.pop("security", None)
+        return document
+
+    app.openapi = describe_open_routes  # type: ignore[method-assign]
+
+
+class _RateLimiter:
+    """Counts requests by client, over a sliding window, in the memory of this process."""
+
+    def __init__(self, limit: str) -> None:
+        from limits import parse
+        from limits.aio.storage import MemoryStorage
+        from limits.aio.strategies import SlidingWindowCounterRateLimiter
+
+        self._limit = parse(limit)
+        self._limiter = SlidingWindowCounterRateLimiter(MemoryStorage())
+
+    async def admit(self, client: str) -> None:
+        if await self._limiter.hit(self._limit, client):
+            return
+        window = await self._limiter.get_window_stats(self._limit, client)
+        seconds = max(1, math.ceil(window.reset_time - time.time()))
+        raise RateLimitedError(
+            f"You may ask {self._limit}. Wait {seconds} seconds before the next request.",
+            retry_seconds=seconds,
+        )
+
+
+def _sent_key(request: Request) -> str:
+    scheme, key = get_authorization_scheme_param(request.headers.get("Authorization"))
+    if scheme.lower() == "bearer" and key:
+        return key
+    return request.headers.get(API_KEY_HEADER, "")
+
+
+def _network_of(address: str | None) -> str:
+    """Return what stands for a client: its address, or the network that an IPv6 client is given."""
+    try:
+        parsed = ipaddress.ip_address(address or "")
+    except ValueError:
+        return "unknown"
+    if isinstance(parsed, ipaddress.IPv6Address):
+        return str(ipaddress.ip_network((parsed, 64), strict=False))
+    return str(parsed)

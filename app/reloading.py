@@ -1,0 +1,46 @@
+"""What makes a running service look for new versions by itself: SIGHUP, and the store's folder."""
+
+import asyncio
+import logging
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from app.service import Service
+
+logger = logging.getLogger(__name__)
+
+
+@asynccontextmanager
+async def reloading(service: Service) -> AsyncIterator[None]:
+    """Reload all models on SIGHUP and, if that is set, when the store changes."""
+    wanted = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGHUP, wanted.set)
+    tasks = [asyncio.create_task(_reload_when(wanted, service))]
+    if service.settings.watch_models:
+        tasks.append(asyncio.create_task(_watch(service, wanted)))
+    try:
+        yield
+    finally:
+        loop.remove_signal_handler(signal.SIGHUP)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _reload_when(wanted: asyncio.Event, service: Service) -> None:
+    while True:
+        await wanted.wait()
+        wanted.clear()
+        try:
+            await service.reload_all()
+        except Exception:
+            logger.exception("models could not be reloaded")
+
+
+async def _watch(service: Service, wanted: asyncio.Event) -> None:
+    from watchfiles import awatch
+
+    async for _ in awatch(service.settings.model_store):
+        wanted.set()
