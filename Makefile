@@ -13,7 +13,7 @@ HOST ?= 127.0.0.1
 PORT ?= 8000
 PIP_INSTALL := python -m pip --disable-pip-version-check --quiet install
 
-.PHONY: serve test test-slow bench lint format lock samples clean
+.PHONY: serve test test-slow bench lint format lock samples fuzz chaos clean
 
 # Start the service, with the models in model_store/. ENGINE=onnx is its light twin.
 serve: $(STAMP_$(ENGINE))
@@ -36,6 +36,7 @@ lint: $(VENV)/dev.stamp
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	.ci/audit $(BIN)/pip-audit requirements.lock requirements-onnx.lock
 
 format: $(VENV)/dev.stamp
 	$(BIN)/ruff format .
@@ -45,6 +46,18 @@ format: $(VENV)/dev.stamp
 samples: $(VENV)/serve.stamp
 	$(BIN)/python samples/make_samples.py
 
+# Arbitrary bytes into what strangers' bytes reach: RUNS of them, for FUZZ_SECONDS at the most, for
+# each target. Findings are saved in build/fuzz; FUZZ_OPTIONS=--write keeps the figures.
+RUNS ?= 100000
+FUZZ_SECONDS ?= 1800
+fuzz: $(VENV)-fuzz/fuzz.stamp
+	$(VENV)-fuzz/bin/python -m tests.fuzz.run --runs $(RUNS) --seconds $(FUZZ_SECONDS) $(FUZZ_OPTIONS)
+
+# Five minutes of twice the load that can be served, while parts are broken on purpose, on a machine
+# that does nothing else; CHAOS_OPTIONS=--write keeps the figures.
+chaos: $(VENV)/dev.stamp
+	$(BIN)/python -m tests.chaos.run $(CHAOS_OPTIONS)
+
 # Resolve the dependencies of pyproject.toml anew, for every supported Python.
 lock: $(VENV)/dev.stamp
 	$(BIN)/$(PIP_INSTALL) uv
@@ -53,11 +66,13 @@ lock: $(VENV)/dev.stamp
 		--output-file requirements.lock pyproject.toml
 	$(BIN)/uv pip compile $(LOCK_OPTIONS) --constraint requirements-dev.lock --extra onnx \
 		--output-file requirements-onnx.lock pyproject.toml
+	$(BIN)/uv pip compile $(LOCK_OPTIONS) --constraint requirements-dev.lock --extra fuzz \
+		--output-file requirements-fuzz.lock pyproject.toml
 LOCK_OPTIONS := --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
 	--no-emit-index-url --no-emit-find-links
 
 clean:
-	rm -rf $(VENV) $(VENV)-onnx $(VENV)-keras $(VENV)-peers
+	rm -rf $(VENV) $(VENV)-onnx $(VENV)-keras $(VENV)-peers $(VENV)-fuzz
 
 # $(call make_environment,FOLDER): a virtual environment, of a Python that Hark runs on.
 define make_environment
@@ -99,4 +114,10 @@ $(VENV)-keras/serve.stamp: requirements.lock pyproject.toml
 $(VENV)-peers/peers.stamp: benchmarks/requirements-peers.lock
 	$(call make_environment,$(VENV)-peers)
 	$(VENV)-peers/bin/$(PIP_INSTALL) --requirement benchmarks/requirements-peers.lock
+	touch $@
+
+# For the fuzzer: the development environment, and Atheris.
+$(VENV)-fuzz/fuzz.stamp: requirements-fuzz.lock pyproject.toml
+	$(call make_environment,$(VENV)-fuzz)
+	$(call install_hark,$(VENV)-fuzz,requirements-fuzz.lock)
 	touch $@

@@ -19,11 +19,12 @@ from typing import Final
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from app.inference.artifact import Sha256
-
 logger = logging.getLogger(__name__)
 
 KEY_PREFIX: Final = "hark_"  # so that secret scanners know one when they see it
+
+
+NAME_PATTERN: Final = r"^[A-Za-z0-9._-]{1,64}$"
 
 
 class Scope(StrEnum):
@@ -42,8 +43,8 @@ class ApiKey(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    name: str = Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")
-    sha256: Sha256
+    name: str = Field(pattern=NAME_PATTERN)
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
     scopes: frozenset[Scope] = Field(min_length=1)
 
 
@@ -94,12 +95,12 @@ class ApiKeys:
         else:
             logger.info("the file of API keys was read again", extra={"keys": len(self._keys)})
 
-    def _version_of_file(self) -> tuple[int, int] | None:
+    def _version_of_file(self) -> tuple[int, int, int] | None:
         try:
             status = self._path.stat()
         except OSError:
             return None
-        return status.st_mtime_ns, status.st_ino
+        return status.st_mtime_ns, status.st_ino, status.st_size
 
 
 def make_key() -> str:

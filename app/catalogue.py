@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from app.errors import HarkError, ReloadRefusedError, UnknownModelError
+from app.errors import HarkError, ModelError, ReloadRefusedError, UnknownModelError
 from app.inference.serving import Serving, read_serving
 from app.inference.store import ModelReference, ModelStore
 
@@ -32,7 +32,7 @@ class Catalogue:
         store: where they lie.
         default_model: the one that is asked where none is named.
         on_reload: called with a model's name and what became of an attempt to change it: an
-            outcome, or «refused».
+            outcome, «refused» or «failed».
 
     Raises:
         ModelError: the default model is not in the store, or a file of aliases is not valid.
@@ -67,6 +67,18 @@ class Catalogue:
         except KeyError:
             known = f"There is: {', '.join(self.names)}." if self._serving else "There is none."
             raise UnknownModelError(f"There is no model {name[:64]!r} here. {known}") from None
+
+    def stored_versions(self, name: str) -> list[int]:
+        """Return the numbers of all versions of a model, in ascending order.
+
+        Those that serve are among them, even where somebody has taken them out of the store.
+
+        Raises:
+            UnknownModelError: the model does not serve.
+        """
+        serving = {reference.version for reference in self.serving(name).versions}
+        stored = self.store.versions(name) if name in self.store.names() else []
+        return sorted({*serving, *stored})
 
     def versions(self) -> list[ModelReference]:
         """Return all versions that serve."""
@@ -113,6 +125,7 @@ class Catalogue:
         Raises:
             UnknownModelError: there is no such model.
             ReloadRefusedError: a version fails its check; those from before serve on.
+            UnavailableError: a process died or hung as it loaded one; those from before serve on.
         """
         async with self._lock:
             if name not in self._serving and name not in self.store.names():
@@ -120,32 +133,45 @@ class Catalogue:
             before = self._serving.get(name)
             try:
                 after = await self._prepare(name)
-                if after == before:
-                    outcome: Outcome = "unchanged"
-                else:
-                    await self._change(name, after, change)
-                    outcome = "swapped"
-            except (HarkError, OSError) as error:
-                self._on_reload(name, "refused")
-                logger.error(  # noqa: TRY400  # the reason is enough
-                    "a change of a model is refused", extra={"model": name, "reason": str(error)}
-                )
-                raise ReloadRefusedError(
-                    f"{error} Nothing has changed: {before or 'nothing of it serves'}."
-                ) from error
-        self._on_reload(name, outcome)
-        logger.info(
-            "a model was reloaded", extra={"model": name, "outcome": outcome, "now": str(after)}
-        )
-        return Reloaded(outcome, before, after)
+                await self._change({name: after}, change)
+            except Exception as error:
+                self._note_failure(name, error)
+                if isinstance(error, ModelError | OSError):
+                    raise ReloadRefusedError(
+                        f"{error} Nothing has changed: {before or 'nothing of it serves'}."
+                    ) from error
+                raise
+            return self._note_success(name, before)
 
     async def reload_all(self, change: Change) -> None:
         """Reload every model; one that is refused keeps none of the others from it."""
-        for name in sorted({*self._serving, *self.store.names()}):
+        async with self._lock:
+            before = dict(self._serving)
+            after: dict[str, Serving | None] = {}
+            for name in sorted({*before, *self.store.names()}):
+                try:
+                    after[name] = await self._prepare(name)
+                except Exception as error:  # whatever it is, the others go on
+                    self._note_failure(name, error)
             try:
-                await self.reload(name, change)
-            except HarkError:  # logged and counted
-                continue
+                # At once, since new processes load all of them: also what another one's change
+                # takes away.
+                await self._change(after, change)
+            except Exception as error:
+                if len(after) == 1:
+                    self._note_failure(next(iter(after)), error)
+                    return
+            else:
+                for name in after:
+                    self._note_success(name, before.get(name))
+                return
+            for name in after:
+                try:
+                    await self._change({name: after[name]}, change)
+                except Exception as error:
+                    self._note_failure(name, error)
+                else:
+                    self._note_success(name, before.get(name))
 
     async def _prepare(self, name: str) -> Serving | None:
         """Find what is to serve, and check the files of what is new; None where nothing is left."""
@@ -156,10 +182,9 @@ class Catalogue:
             await asyncio.to_thread(self.store.open, reference)
         return after
 
-    async def _change(self, name: str, after: Serving | None, change: Change) -> None:
-        serving = {key: value for key, value in self._serving.items() if key != name}
-        if after is not None:
-            serving[name] = after
+    async def _change(self, changes: dict[str, Serving | None], change: Change) -> None:
+        wanted = {**self._serving, **changes}
+        serving = {name: each for name, each in wanted.items() if each is not None}
 
         def on_swapped() -> None:
             self._serving = serving
@@ -168,6 +193,24 @@ class Catalogue:
             on_swapped()
         else:
             await change(_versions(serving), on_swapped)
+
+    def _note_success(self, name: str, before: Serving | None) -> Reloaded:
+        after = self._serving.get(name)
+        outcome: Outcome = "unchanged" if after == before else "swapped"
+        self._on_reload(name, outcome)
+        line = {"model": name, "outcome": outcome, "now": str(after)}
+        logger.info("a model was reloaded", extra=line)
+        return Reloaded(outcome, before, after)
+
+    def _note_failure(self, name: str, error: Exception) -> None:
+        refused = isinstance(error, ModelError | OSError)
+        self._on_reload(name, "refused" if refused else "failed")
+        unforeseen = None if isinstance(error, HarkError | OSError) else error
+        logger.error(
+            "a change of a model is refused" if refused else "a change of a model failed",
+            extra={"model": name, "reason": str(error)},
+            exc_info=unforeseen,
+        )
 
 
 def _versions(serving: dict[str, Serving]) -> list[ModelReference]:

@@ -102,6 +102,9 @@ def main() -> None:
     except (HarkError, SettingsError, KeysFileError) as error:
         print(f"hark: {error}", file=sys.stderr)
         sys.exit(1)
+    except OSError as error:
+        print(f"hark: {error.filename}: {error.strerror}.", file=sys.stderr)
+        sys.exit(1)
 
 
 def _resolve(store: "ModelStore", model: str) -> "ModelReference":

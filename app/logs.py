@@ -44,9 +44,10 @@ def configure_logging(log_format: Literal["auto", "json", "text"], level: str) -
         "text": {"()": TextFormatter},
         "json": {
             "()": "pythonjsonlogger.json.JsonFormatter",
-            "fmt": "{asctime}{levelname}{name}{message}",
+            "fmt": "{levelname}{name}{message}",
             "style": "{",
-            "rename_fields": {"asctime": "time", "levelname": "level", "name": "logger"},
+            "rename_fields": {"levelname": "level", "name": "logger"},
+            "timestamp": "time",  # by RFC 3339, in UTC
             "reserved_attrs": list(_OWN_OF_RECORDS),
         },
     }
@@ -56,6 +57,8 @@ def configure_logging(log_format: Literal["auto", "json", "text"], level: str) -
             "disable_existing_loggers": False,
             "formatters": {"chosen": formatters[log_format]},
             "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "chosen"}},
+            # It complains of each malformed body, which the answer's line tells already.
+            "loggers": {"python_multipart": {"level": "ERROR"}},
             "root": {"handlers": ["stderr"], "level": level.upper()},
         }
     )

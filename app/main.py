@@ -15,7 +15,7 @@ from prometheus_client import CollectorRegistry
 from app.api import classify, models, probes
 from app.api.access import API_KEY_HEADER, Access, document_access
 from app.api.body_limits import BodyLimits
-from app.api.problems import add_problem_handlers
+from app.api.problems import add_problem_handlers, problem_responses
 from app.api.request_context import (
     REQUEST_ID_HEADER,
     TRACEPARENT_HEADER,
@@ -71,6 +71,7 @@ def create_app(settings: Settings, registry: CollectorRegistry | None = None) ->
         description=DESCRIPTION,
         lifespan=lifespan,
         redoc_url=None,
+        responses=problem_responses(431),
     )
     app.state.service = service
     app.state.access = access

@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from app.errors import UnknownVersionError
-from app.inference.serving import Aliases, read_aliases, read_serving, write_aliases
+from app.errors import InvalidAliasesError, UnknownVersionError
+from app.inference.serving import Aliases, read_serving, write_aliases
 from app.inference.store import ModelReference, ModelStore
 from app.settings import DEFAULT_MODEL_STORE
 
@@ -36,11 +36,16 @@ def promote(context: typer.Context, model: Version) -> None:
     """Have a version answer: it becomes the stable one, whatever numbers come after it."""
     store: ModelStore = context.obj
     reference = _existing(store, model)
-    aliases = read_aliases(store, reference.name).model_dump()
-    if aliases["canary"] == reference.version:
-        aliases.update(canary=None, canary_percent=0.0)
-    aliases["stable"] = reference.version
-    _write(store, reference.name, Aliases.model_validate(aliases))
+    try:
+        before = read_serving(store, reference.name)
+        canary, percent = before.canary, before.canary_percent
+    except InvalidAliasesError:  # this is how to write them anew
+        canary, percent = None, 0.0
+    if canary is None or canary == reference:
+        aliases = Aliases(stable=reference.version)
+    else:
+        aliases = Aliases(stable=reference.version, canary=canary.version, canary_percent=percent)
+    _write(store, reference.name, aliases)
 
 
 @application.command()
@@ -97,4 +102,5 @@ def _show(store: ModelStore) -> None:
                 manifest.training.dataset,
                 manifest.training.licence,
             )
-    Console().print(table)
+    # Where it is piped there is no width to fit into, and names are to stay whole.
+    Console(width=None if sys.stdout.isatty() else 200).print(table)

@@ -1,13 +1,19 @@
 """Running the application under uvicorn, to a clean end."""
 
+import asyncio
+import contextlib
+import ctypes
 import functools
+import os
 import resource
+import select
 import signal
+import socket
+import struct
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from types import FrameType
-from typing import Any
+from typing import Any, Final
 
 import uvicorn
 
@@ -18,6 +24,10 @@ from app.logs import configure_logging
 from app.main import create_app
 from app.service import Service
 from app.settings import Settings
+
+_ACCEPT_SECONDS: Final = 5.0
+_SO_ATTACH_FILTER: Final = 26
+_BPF_RETURN: Final = 0x06
 
 
 class _Server(uvicorn.Server):
@@ -41,16 +51,51 @@ class _Server(uvicorn.Server):
             self._service.stopping = True
             super().handle_exit(sig, frame)
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Take in who is at the door, and nobody else, before the port is closed.
+
+        The system has connections that nobody has accepted yet; it would reset them.
+        """
+        for server in self.servers:
+            for listening in server.sockets:
+                with socket.socket(fileno=os.dup(listening.fileno())) as same:
+                    _take_no_more_connections(same)
+                    await _until_all_are_accepted(same)
+        await super().shutdown(sockets)
+
     async def on_tick(self, counter: int) -> bool:
         if self._stop_at is not None and time.monotonic() >= self._stop_at:
             self.should_exit = True
         return await super().on_tick(counter)
 
-    @contextmanager
+    @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, self.handle_exit)
         yield
+
+
+def _take_no_more_connections(listening: socket.socket) -> None:
+    """Have the system drop what comes to a listening socket, which keeps what is waiting in it.
+
+    A packet filter (SO_ATTACH_FILTER, socket(7)) of one instruction. Who is dropped tries again,
+    and finds the port closed by then. Where the system has no such filters, a few may be reset.
+    """
+    program = ctypes.create_string_buffer(struct.pack("HBBI", _BPF_RETURN, 0, 0, 0))
+    with contextlib.suppress(OSError):
+        listening.setsockopt(
+            socket.SOL_SOCKET, _SO_ATTACH_FILTER, struct.pack("HL", 1, ctypes.addressof(program))
+        )
+
+
+async def _until_all_are_accepted(listening: socket.socket) -> None:
+    """Wait until no connection waits in a listening socket, while the event loop accepts them."""
+    waiting = select.poll()
+    waiting.register(listening, select.POLLIN)
+    for _ in range(round(_ACCEPT_SECONDS / 0.05)):
+        await asyncio.sleep(0.05)
+        if not waiting.poll(0):
+            return
 
 
 def serve(settings: Settings, host: str, port: int) -> bool:
@@ -77,6 +122,7 @@ def serve(settings: Settings, host: str, port: int) -> bool:
         settings.max_header_bytes,
         settings.header_seconds,
         service.metrics.count_error,
+        service.overload,
     )
     protocol: Any = functools.partial(HttpProtocol, limits=limits)
     config = uvicorn.Config(

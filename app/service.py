@@ -72,6 +72,15 @@ class Service:
         """Serve what the store says now of every model; what is refused is logged."""
         await self.catalogue.reload_all(self._fleet.change)
 
+    def overload(self) -> OverloadedError | None:
+        """Return why no upload is admitted now, or None where one is."""
+        if self._admitted < self._capacity:
+            return None
+        return OverloadedError(
+            f"{self._capacity} requests are being served, which is all that this service holds at "
+            "a time. Try again in a second."
+        )
+
     @contextmanager
     def admitted(self) -> Iterator[Block]:
         """Hold a place in the queue, and memory for an upload, for as long as the context lasts.
@@ -79,11 +88,8 @@ class Service:
         Raises:
             OverloadedError: as many requests as the service can hold are being served.
         """
-        if self._admitted >= self._capacity:
-            raise OverloadedError(
-                f"{self._capacity} requests are being served, which is all that this service "
-                "holds at a time. Try again in a second."
-            )
+        if overload := self.overload():
+            raise overload
         self._admitted += 1
         block = self._arena.take()
         try:

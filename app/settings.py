@@ -4,7 +4,7 @@ Service knobs only. What a feature is stands in each model's manifest, and nowhe
 """
 
 from pathlib import Path
-from typing import Any, Final, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -14,6 +14,9 @@ from app.inference.engine import EngineName
 from app.inference.threads import available_processors
 
 DEFAULT_MODEL_STORE: Final = Path(__file__).resolve().parents[1] / "model_store"
+
+
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 class Settings(BaseSettings):
@@ -48,7 +51,7 @@ class Settings(BaseSettings):
     max_connections: int = Field(
         2_000, ge=1, le=1_000_000, description="Most connections at a time."
     )
-    max_audio_seconds: float = Field(DecodeLimits.max_seconds, gt=0, description="Longest clip.")
+    max_audio_seconds: Seconds = Field(DecodeLimits.max_seconds, description="Longest clip.")
     min_sample_rate_hz: int = Field(
         DecodeLimits.min_sample_rate_hz, ge=1, description="Lowest sample rate of a clip."
     )
@@ -58,21 +61,23 @@ class Settings(BaseSettings):
     max_channels: int = Field(
         DecodeLimits.max_channels, ge=1, le=1_024, description="Most channels of a clip."
     )
-    header_seconds: float = Field(
-        10.0, gt=0, description="How long a request's headers may take to arrive."
+    max_samples: int = Field(
+        DecodeLimits.max_samples, ge=1, description="Most samples of a clip, over all channels."
     )
-    upload_seconds: float = Field(
-        20.0, gt=0, description="How long a request's body may take to arrive."
+    header_seconds: Seconds = Field(
+        10.0, description="How long a request's headers may take to arrive."
     )
-    deadline_seconds: float = Field(
-        30.0, gt=0, description="From a request's first byte to its answer."
+    upload_seconds: Seconds = Field(
+        20.0, description="How long a request's body may take to arrive."
     )
-    shutdown_seconds: float = Field(
-        30.0, gt=0, description="How long requests in flight may take once asked to stop."
+    deadline_seconds: Seconds = Field(30.0, description="From a request's headers to its answer.")
+    shutdown_seconds: Seconds = Field(
+        30.0, description="How long requests in flight may take once asked to stop."
     )
     drain_seconds: float = Field(
         1.0,
         ge=0,
+        allow_inf_nan=False,
         description="How long requests are still taken after SIGTERM, while /readyz says no.",
     )
     worker_memory_bytes: int = Field(
@@ -114,6 +119,7 @@ class Settings(BaseSettings):
             min_sample_rate_hz=self.min_sample_rate_hz,
             max_sample_rate_hz=self.max_sample_rate_hz,
             max_channels=self.max_channels,
+            max_samples=self.max_samples,
         )
 
     @field_validator("rate_limit")

@@ -53,11 +53,12 @@ class Tracing(RequestObserver):
         TraceContextTextMapPropagator().inject(carrier)
         return carrier.get("traceparent")
 
-    def note_end(self, record: RequestRecord) -> None:
-        """Add a request's stages to its span, one after the other."""
+    def note_answer(self, route: str, method: str, record: RequestRecord) -> None:
+        """Name a request's span, and add its stages to it, one after the other."""
         from opentelemetry.trace import get_current_span
 
         span = get_current_span()
+        span.update_name(f"{method} {route}")
         span.set_attribute("hark.request_id", record.request_id)
         if record.model is not None:
             span.set_attribute("hark.model", str(record.model))

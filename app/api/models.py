@@ -40,7 +40,7 @@ def show_model(service: ServiceDependency, name: ModelNamePath) -> ModelDetail:
     "/{name}/reload",
     tags=["admin"],
     dependencies=[MAY_ADMINISTER],
-    responses=problem_responses(401, 403, 404, 409, 422),
+    responses=problem_responses(401, 403, 404, 409, 422, 503, 504),
 )
 async def reload_model(service: ServiceDependency, name: ModelNamePath) -> ReloadAnswer:
     """Serve what the store says now of a model: its newest version, its aliases.
@@ -62,6 +62,6 @@ def _summary(service: Service, name: str) -> ModelSummary:
         name=name,
         version=serving.stable.version,
         canary=CanaryAnswer.of(serving),
-        versions=service.catalogue.store.versions(name),
+        versions=service.catalogue.stored_versions(name),
         default=name == service.settings.default_model,
     )

@@ -1,6 +1,7 @@
 """Whether the service lives, whether it is ready, and what it counts."""
 
 from fastapi import APIRouter, Response
+from fastapi.responses import PlainTextResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import BaseModel
 
@@ -25,15 +26,15 @@ class Readiness(BaseModel):
     workers: int
 
 
-@router.head("/livez", include_in_schema=False)
 @router.get("/livez")
+@router.api_route("/livez", methods=["GET", "HEAD"], include_in_schema=False)
 async def live() -> Liveness:
     """Say that the HTTP process answers; touches no model."""
     return Liveness()
 
 
-@router.head("/readyz", include_in_schema=False)
 @router.get("/readyz", responses=problem_responses(503))
+@router.api_route("/readyz", methods=["GET", "HEAD"], include_in_schema=False)
 async def ready(service: ServiceDependency) -> Readiness:
     """Say whether requests are answered: once every compute process has loaded and probed."""
     workers = service.workers
@@ -49,7 +50,7 @@ async def ready(service: ServiceDependency) -> Readiness:
     )
 
 
-@router.get("/metrics")
+@router.get("/metrics", response_class=PlainTextResponse)
 async def metrics(service: ServiceDependency) -> Response:
     """Show what the service counts, in Prometheus's text format."""
     return Response(generate_latest(service.metrics.registry), media_type=CONTENT_TYPE_LATEST)

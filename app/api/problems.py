@@ -11,6 +11,7 @@ from starlette.exceptions import HTTPException
 
 from app import errors
 from app.api.request_context import REQUEST_ID_HEADER, new_request_id, record_of
+from app.api.security_headers import HEADERS_OF_DATA
 
 STATUS_OF_ERROR: Final[dict[type[errors.HarkError], int]] = {
     errors.NotAudioError: 415,
@@ -193,5 +194,5 @@ async def _on_defect(request: Request, error: Exception) -> ProblemResponse:
         "Something went wrong here",
         "The service failed in a way that it should not. Report it with the request_id.",
         # Starlette answers defects outside of the middleware that adds it elsewhere.
-        **{REQUEST_ID_HEADER: record_of(request.scope).request_id},
+        **{REQUEST_ID_HEADER: record_of(request.scope).request_id, **HEADERS_OF_DATA},
     )

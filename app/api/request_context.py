@@ -79,8 +79,8 @@ class RequestObserver:
         """Return a request's place in its trace: the well-formed `traceparent` that was sent."""
         return _header(scope, _TRACEPARENT, _WELL_FORMED_TRACE)
 
-    def note_end(self, record: RequestRecord) -> None:
-        """Take note of a request that has been answered."""
+    def note_answer(self, route: str, method: str, record: RequestRecord) -> None:
+        """Take note of a request whose answer is about to be sent."""
 
 
 class RequestContext:
@@ -126,6 +126,7 @@ class RequestContext:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
+                self._observer.note_answer(*_route_and_method(scope), record)
                 headers = (header for header in message["headers"] if header[0] != _REQUEST_ID)
                 message["headers"] = [*headers, *echoed]
                 if self._is_stopping():
@@ -138,10 +139,8 @@ class RequestContext:
             self._note_end(scope, record, status)
 
     def _note_end(self, scope: Scope, record: RequestRecord, status: int) -> None:
-        method = scope["method"] if scope["method"] in _METHODS else "other"
-        route = getattr(scope.get("route"), "path", "unmatched")
+        route, method = _route_and_method(scope)
         seconds = time.monotonic() - record.received_at
-        self._observer.note_end(record)
         self._metrics.observe_request(method, route, status, seconds)
         level = logging.DEBUG if route in _PROBES else logging.INFO
         if logger.isEnabledFor(level):
@@ -161,6 +160,12 @@ def record_of(scope: Scope) -> RequestRecord:
     """Return what `RequestContext` knows of a request."""
     record: RequestRecord = scope["hark.record"]
     return record
+
+
+def _route_and_method(scope: Scope) -> tuple[str, str]:
+    """Return a route's template and a method, or fixed words where a client chose others."""
+    method = scope["method"] if scope["method"] in _METHODS else "other"
+    return getattr(scope.get("route"), "path", "unmatched"), method
 
 
 def _line(

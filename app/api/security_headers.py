@@ -11,6 +11,11 @@ _EVERYWHERE: Final = [
     (b"cross-origin-resource-policy", b"same-origin"),
 ]
 _DATA_POLICY: Final = b"default-src 'none'; frame-ancestors 'none'"
+# What a plain answer has, where nothing adds it: outside of all middleware.
+HEADERS_OF_DATA: Final = {
+    name.decode(): value.decode()
+    for name, value in (*_EVERYWHERE, (b"content-security-policy", _DATA_POLICY))
+}
 # Swagger's page starts itself by a script in the page, and brings its pictures as data.
 _PAGE_POLICY: Final = (
     b"default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; "

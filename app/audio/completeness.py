@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 
 # Lengths that programs write who cannot come back to fill them in: ffmpeg, SoX, and all others.
 _SHORTEST_PLACEHOLDER: Final = 0x7FFF_F000
-_MAX_CHUNKS: Final = 1_000
+_MAX_CHUNKS: Final = 10_000  # as many as libsndfile reads
 _LONGEST_OGG_PAGE: Final = 27 + 255 + 255 * 255
 _ID3_HEADER_BYTES: Final = 10
 # MPEG's frame header, side information and Xing's own header, with room for a CRC.

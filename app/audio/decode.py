@@ -26,6 +26,16 @@ ACCEPTED_FORMATS: Final = frozenset(
 )
 ACCEPTED_FORMATS_IN_WORDS: Final = "WAV, MP3, FLAC, Ogg Vorbis, Opus or AIFF"
 
+# Encodings that people send. libsndfile has some twenty more, from telephones and samplers of the
+# last century: parsers to aim at, and G.723 takes longer than a request may.
+ACCEPTED_ENCODINGS: Final = frozenset(
+    {
+        *("PCM_S8", "PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE", "ULAW", "ALAW"),
+        *("IMA_ADPCM", "MS_ADPCM", "GSM610", "VORBIS", "OPUS"),
+        *("MPEG_LAYER_I", "MPEG_LAYER_II", "MPEG_LAYER_III"),
+    }
+)
+
 # 32 Ki frames of stereo float32 are 256 kB: large enough that calls cost nothing, small enough that
 # a block stays in the processor's cache between decoding, downmix and resampling.
 BLOCK_FRAMES: Final = 1 << 15
@@ -35,10 +45,16 @@ MP3_FRAME: Final = 1152
 # libsndfile says so where a FLAC file states no length; a length has 36 bits.
 FLAC_LENGTH_UNKNOWN: Final = 1 << 36
 
+_OGG_PAGE_HEADER: Final = 27
+_OGG_PIECE: Final = 1 << 20
+
 # libsndfile's SFE_UNIMPLEMENTED and SF_ERR_UNSUPPORTED_ENCODING.
 _UNKNOWN_ENCODING: Final = frozenset({4, 18})
 # It says so of these where they are cut off, too.
 _OF_ONE_ENCODING: Final = frozenset({b"fLaC", b"OggS"})
+
+
+_CONVERT_IT: Final = "Convert it to 16-bit PCM WAV, MP3 or FLAC."
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,11 +114,12 @@ class AudioReader:
         A block is overwritten by the next one. A file that ends early yields what there is.
 
         Raises:
-            AudioTooLongError: more than `max_seconds` were decoded.
+            AudioTooLongError: more than `max_seconds` or `max_samples` were decoded.
             EmptyAudioError: the clip declares no sample.
             TruncatedAudioError: the clip declares samples and holds none.
         """
         max_frames = round(self._limits.max_seconds * self.sample_rate_hz)
+        max_samples = self._limits.max_samples
         shape = (BLOCK_FRAMES, self.channels)
         block = np.empty(shape, dtype=np.float32)
         decoded: NDArray[Any] = block
@@ -116,6 +133,11 @@ class AudioReader:
                 raise AudioTooLongError(
                     f"The audio lasts longer than {self._limits.max_seconds:g} seconds. "
                     "Send a shorter piece."
+                )
+            if n_decoded * self.channels > max_samples:
+                raise AudioTooLongError(
+                    f"The audio holds more than {max_samples / 1e6:g} million samples, over all "
+                    "channels. Send a shorter piece, fewer channels, or a lower sample rate."
                 )
             if self.holds_integers:
                 np.multiply(decoded[:n_block], scale, out=block[:n_block], dtype=np.float32)
@@ -153,6 +175,10 @@ class AudioReader:
 
     def _check_format(self) -> None:
         limits = self._limits
+        if self._file.subtype not in ACCEPTED_ENCODINGS:
+            raise UnsupportedAudioError(
+                f"The audio's encoding, {self._file.subtype}, is not accepted. {_CONVERT_IT}"
+            )
         if not limits.min_sample_rate_hz <= self.sample_rate_hz <= limits.max_sample_rate_hz:
             raise UnsupportedAudioError(
                 f"The audio's sample rate is {self.sample_rate_hz} Hz; from "
@@ -207,13 +233,17 @@ def decode(data: bytes | memoryview, limits: DecodeLimits | None = None) -> Audi
 def _open(data: bytes | memoryview) -> soundfile.SoundFile:
     if len(data) == 0:
         raise EmptyAudioError("The file is empty: it holds no byte. Choose another one.")
+    if bytes(data[:4]) == b"OggS" and _claims_absurdly_much(data):
+        raise TruncatedAudioError(
+            "The file holds marks of Ogg pages that overlap, so it is damaged, or none at all. "
+            "Export it again."
+        )
     try:
         file = soundfile.SoundFile(_MemoryFile(data))
     except soundfile.LibsndfileError as error:
         if error.code in _UNKNOWN_ENCODING and bytes(data[:4]) not in _OF_ONE_ENCODING:
             raise UnsupportedAudioError(
-                "The audio's encoding is none that a decoder here reads. Convert it to 16-bit PCM "
-                "WAV, MP3 or FLAC."
+                f"The audio's encoding is none that a decoder here reads. {_CONVERT_IT}"
             ) from error
         if _names_a_container(data):
             raise TruncatedAudioError(
@@ -238,6 +268,28 @@ def _names_a_container(data: bytes | memoryview) -> bool:
         head[:4] in (b"fLaC", b"OggS", b"caff", b".snd", b"riff")
         or (head[:4] == b"FORM" and head[8:12] in (b"AIFF", b"AIFC"))
     )
+
+
+def _claims_absurdly_much(data: bytes | memoryview) -> bool:
+    """Whether the pages that an Ogg file has marks of would be much longer than the file.
+
+    libogg computes a checksum over each, so that a file of nothing but marks keeps it busy for
+    minutes. In a real file they are as long as the file.
+    """
+    content = np.frombuffer(data, dtype=np.uint8)
+    marks = np.flatnonzero(content[: max(0, len(content) - _OGG_PAGE_HEADER)] == ord("O"))
+    for place, letter in enumerate(b"ggS", start=1):
+        marks = marks[content[marks + place] == letter]
+    claimed = 0
+    for start in range(0, len(content), _OGG_PIECE):
+        piece = content[start : start + _OGG_PIECE + _OGG_PAGE_HEADER + 255]
+        sums = np.concatenate([[0], np.cumsum(piece, dtype=np.int64)])
+        in_piece = marks[np.searchsorted(marks, start) : np.searchsorted(marks, start + _OGG_PIECE)]
+        begins = in_piece - start + _OGG_PAGE_HEADER
+        n_segments = piece[begins - 1]
+        ends = np.minimum(begins + n_segments, len(piece))
+        claimed += int((sums[ends] - sums[begins]).sum())  # a page states its segments' lengths
+    return claimed > 2 * len(content) + 1_000_000
 
 
 class _MemoryFile(io.RawIOBase):

@@ -11,3 +11,4 @@ class DecodeLimits:
     min_sample_rate_hz: int = 4_000
     max_sample_rate_hz: int = 384_000
     max_channels: int = 16
+    max_samples: int = 120_000_000  # over all channels: it bounds the time that decoding takes

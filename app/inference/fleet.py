@@ -34,6 +34,7 @@ class Fleet:
         self._make_workers = make_workers
         self.workers = make_workers(models)
         self._next: Workers | None = None
+        self._old: Workers | None = None
         self._retirement: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -45,9 +46,9 @@ class Fleet:
         if self._retirement is not None:
             self._retirement.cancel()
             await asyncio.gather(self._retirement, return_exceptions=True)
-        if self._next is not None:
-            await self._next.stop()
-        await self.workers.stop()
+        for workers in (self._old, self._next, self.workers):
+            if workers is not None:
+                await workers.stop()
 
     async def classify(
         self, job: Job, deadline_seconds: float, on_settled: Callable[[], None]
@@ -77,14 +78,12 @@ class Fleet:
             await self._next.stop()
             self._next = None
             raise
-        old, self.workers, self._next = self.workers, self._next, None
+        self._old, self.workers, self._next = self.workers, self._next, None
         on_swapped()
-        self._retirement = asyncio.create_task(_retire(old))
+        self._retirement = asyncio.create_task(self._retire(self._old))
 
-
-async def _retire(workers: Workers) -> None:
-    try:
+    async def _retire(self, workers: Workers) -> None:
         await workers.drain()
-    finally:
         await workers.stop()
+        self._old = None
         logger.info("the compute processes before have ended")

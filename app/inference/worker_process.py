@@ -4,6 +4,7 @@ import asyncio
 import logging
 import os
 import socket
+import subprocess
 import sys
 from collections.abc import Callable
 from typing import Self, cast
@@ -29,7 +30,7 @@ class WorkerProcess:
     """
 
     def __init__(
-        self, process: asyncio.subprocess.Process, channel: "_Channel", on_progress: OnProgress
+        self, process: subprocess.Popen[bytes], channel: "_Channel", on_progress: OnProgress
     ) -> None:
         self._process = process
         self._channel = channel
@@ -47,17 +48,27 @@ class WorkerProcess:
         """
         ours, theirs = socket.socketpair()
         with theirs:
-            process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-P",  # the folder that the service was started in holds no code for it
-                *("-m", worker_main.__name__, str(theirs.fileno()), str(jobs.fileno())),
+            # Not through asyncio: uvloop forks, and runs what libraries have registered to be run
+            # in a child (OpenTelemetry: a thread), in a process that is to be another program.
+            process = subprocess.Popen(  # noqa: ASYNC220, S603
+                [
+                    sys.executable,
+                    "-P",  # the folder that the service was started in holds no code for it
+                    *("-m", worker_main.__name__, str(theirs.fileno()), str(jobs.fileno())),
+                ],
                 pass_fds=(theirs.fileno(), jobs.fileno(), uploads),
                 env={**os.environ, **one_thread_environment()},
-                stdin=asyncio.subprocess.DEVNULL,
+                stdin=subprocess.DEVNULL,
                 start_new_session=True,  # Ctrl-C asks the service to stop, which ends this in order
             )
-        loop = asyncio.get_running_loop()
-        _, channel = await loop.create_unix_connection(_Channel, sock=ours)
+        try:
+            loop = asyncio.get_running_loop()
+            _, channel = await loop.create_unix_connection(_Channel, sock=ours)
+        except BaseException:
+            ours.close()
+            process.kill()
+            process.wait()
+            raise
         return cls(process, channel, on_progress)
 
     @property
@@ -90,12 +101,12 @@ class WorkerProcess:
     def kill(self) -> None:
         """End the process at once, whatever it does."""
         self.lost.set()
-        if self._process.returncode is None:
-            self._process.kill()
+        self._process.kill()
 
-    async def wait(self) -> None:
-        """Return when the process is gone."""
-        await self._process.wait()
+    async def end(self) -> None:
+        """End the process at once, and return when it is gone."""
+        self.kill()
+        await asyncio.to_thread(self._process.wait)
         self._channel.close()
 
 

@@ -188,8 +188,7 @@ class Workers:
         logger.info("compute process %s is ready", worker.process_id)
 
     async def _end(self, worker: WorkerProcess) -> None:
-        worker.kill()
-        await worker.wait()
+        await worker.end()
         self._processes.discard(worker)
 
     async def _after_failed_load(self, error: Exception) -> None:

@@ -91,9 +91,8 @@ def test_two_files(client: httpx.Client) -> None:
             b'--b\r\nContent-Disposition: form-data; name="file"\r\n\r\nRIFF',
         ),
         ("multipart/form-data; boundary=" + "b" * 5_000, b"x"),
-        ("multipart/form-data; boundary=b", b"--b\r\n" + b"x" * 100_000 + b": y\r\n"),
     ],
-    ids=["no boundary", "other boundary", "no body", "cut off", "long boundary", "long header"],
+    ids=["no boundary", "other boundary", "no body", "cut off", "long boundary"],
 )
 def test_malformed_multipart(client: httpx.Client, content_type: str, body: bytes) -> None:
     response = client.post("/v1/classify", content=body, headers={"Content-Type": content_type})

@@ -77,6 +77,13 @@ def test_a_concrete_error_has_a_title(error: type[HarkError]) -> None:
     assert not error.title.endswith(".")
 
 
+@pytest.mark.parametrize("error", CONCRETE)
+def test_a_concrete_errors_code_is_documented_under_its_status(error: type[HarkError]) -> None:
+    document = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
+    rows = [line for line in document.splitlines() if f"`{error.code}`" in line]
+    assert any(row.startswith(f"| {status_of(error)} |") for row in rows)
+
+
 def test_only_what_may_succeed_later_names_a_time() -> None:
     assert RETRY_AFTER_SECONDS
     assert {status_of(error) for error in RETRY_AFTER_SECONDS} <= {503, 504}

@@ -1,0 +1,1 @@
+"""A service under twice the load that it can carry, while its parts are broken on purpose."""

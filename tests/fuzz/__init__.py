@@ -1,0 +1,1 @@
+"""Fuzzing: what strangers may send, damaged by libFuzzer and by Hypothesis. See `run.py`."""
