@@ -7,11 +7,15 @@ HarkError
 │       ├── EmptyAudioError           it holds no sample
 │       ├── TruncatedAudioError       it was cut off before the first sample
 │       ├── AudioTooLongError         it lasts longer than the limit
-│       ├── UnsupportedAudioError     its sample rate or channel count is outside the limits
+│       ├── TooManySamplesError       it holds more samples, over all channels, than the limit
+│       ├── SampleRateError           its sample rate is outside the limits
+│       ├── TooManyChannelsError      it has more channels than the limit
+│       ├── UnsupportedEncodingError  no decoder here reads its encoding
 │       └── InvalidSamplesError       it holds NaN, infinity or absurdly large values
 ├── RequestError              the request cannot be read
 │   ├── MalformedRequestError     it is not HTTP
 │   ├── HeadersTooLargeError      more bytes of headers than the limit
+│   ├── HeadersTooSlowError       the headers did not arrive in time
 │   └── UploadError               it does not carry one file
 │       ├── UploadTooLargeError       more bytes than the limit
 │       ├── UploadTooSlowError        the bytes did not arrive in time
@@ -41,6 +45,7 @@ HarkError
 └── UnavailableError          the service cannot answer now
     ├── NotReadyError             no compute process has loaded the model yet
     ├── OverloadedError           the queue is full
+    ├── TooManyConnectionsError   more connections than the limit
     ├── WorkerCrashedError        the compute process died over this request
     ├── OutOfMemoryError          the compute process may not take as much memory as this needs
     └── DeadlineExceededError     no answer within the deadline
@@ -95,11 +100,32 @@ class AudioTooLongError(UnusableAudioError):
     title = "The audio is too long"
 
 
-class UnsupportedAudioError(UnusableAudioError):
-    """The audio's sample rate or channel count is outside the limits."""
+class TooManySamplesError(UnusableAudioError):
+    """The audio holds more samples, over all channels, than the limit."""
 
-    code = "unsupported_audio"
-    title = "The audio's format is outside the limits"
+    code = "too_many_samples"
+    title = "The audio holds too many samples"
+
+
+class SampleRateError(UnusableAudioError):
+    """The audio's sample rate is outside the limits."""
+
+    code = "sample_rate_out_of_range"
+    title = "The sample rate is outside the limits"
+
+
+class TooManyChannelsError(UnusableAudioError):
+    """The audio has more channels than the limit."""
+
+    code = "too_many_channels"
+    title = "The audio has too many channels"
+
+
+class UnsupportedEncodingError(UnusableAudioError):
+    """No decoder here reads the audio's encoding."""
+
+    code = "unsupported_encoding"
+    title = "The audio's encoding is not accepted"
 
 
 class InvalidSamplesError(UnusableAudioError):
@@ -125,6 +151,13 @@ class HeadersTooLargeError(RequestError):
 
     code = "headers_too_large"
     title = "The headers are too large"
+
+
+class HeadersTooSlowError(RequestError):
+    """The request's headers did not arrive in time."""
+
+    code = "headers_too_slow"
+    title = "The request took too long"
 
 
 class UploadError(RequestError):
@@ -318,6 +351,13 @@ class OverloadedError(UnavailableError):
     """The queue is full."""
 
     code = "overloaded"
+    title = "The service is busy"
+
+
+class TooManyConnectionsError(UnavailableError):
+    """More connections are open than the limit."""
+
+    code = "too_many_connections"
     title = "The service is busy"
 
 

@@ -13,25 +13,43 @@ from typing import Any, Final, cast
 
 from uvicorn.config import Config
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
 from app.api.problems import problem_before_a_request
+from app.api.request_context import new_request_id, sent_request_id
 from app.errors import (
     HarkError,
     HeadersTooLargeError,
+    HeadersTooSlowError,
     MalformedRequestError,
-    OverloadedError,
-    UploadTooSlowError,
+    TooManyConnectionsError,
 )
 
 # How long a connection is kept when the server stops: its first request, or another one, may be on
 # its way.
 _FIRST_REQUEST_SECONDS: Final = 2.0
 _NEXT_REQUEST_SECONDS: Final = 0.2
+# Requests that may follow one another before the first is answered.
+_MAX_PIPELINED: Final = 100
 _HEADER_PUNCTUATION: Final = len(b": \r\n")
 # Asked for by operators, also when there is much to do.
 _NEVER_SHED: Final = b"/reload"
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """What was refused before it was a request.
+
+    Attributes:
+        error: why.
+        request_id: its name.
+        method: its method, or «other» where it came to none.
+    """
+
+    error: HarkError
+    request_id: str
+    method: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,17 +60,30 @@ class ConnectionLimits:
         max_connections: how many there may be at a time.
         max_header_bytes: the largest request line and headers.
         header_seconds: how long they may take to arrive.
-        on_refused: called with the code of each refusal.
-        overload: says why no upload is taken now, if none is.
+        on_refused: called with what is wrong, at each refusal.
+        why_not: says why no upload is taken now, if none is, so many being under way.
+        uploads: the connections on which one is under way.
         refused: the connections that were refused, and that their clients have not closed yet.
     """
 
     max_connections: int
     max_header_bytes: int
     header_seconds: float
-    on_refused: Callable[[str], None] = lambda _code: None
-    overload: Callable[[], OverloadedError | None] = lambda: None
+    on_refused: Callable[[Refusal], None] = lambda _refusal: None
+    why_not: Callable[[int], HarkError | None] = lambda _n_uploads: None
+    uploads: set["HttpProtocol"] = field(default_factory=set)
     refused: set["HttpProtocol"] = field(default_factory=set)
+
+
+class _ShedCycle:
+    """A request that was answered as soon as its headers were there, as uvicorn sees it."""
+
+    def __init__(self) -> None:
+        self.response_complete = True
+        self.body = b""
+        self.keep_alive = True
+        self.more_body = False
+        self.message_event = asyncio.Event()
 
 
 class _PatientTransport:
@@ -91,9 +122,14 @@ class HttpProtocol(HttpToolsProtocol):
         self._in_headers = False
         self._in_message = False
         self._body_came = False
+        self._message_began = False
+        self._has_shed = False
         self._close_after_message = False
         self._header_bytes = 0
+        self._bytes_without_body = 0
         self._header_timer: asyncio.TimerHandle | None = None
+        self._closing_timer: asyncio.TimerHandle | None = None
+        self._write_timer: asyncio.TimerHandle | None = None
         self._stopping = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -102,7 +138,7 @@ class HttpProtocol(HttpToolsProtocol):
             self.transport.abort()  # courtesy has its limit too
         elif len(self.connections) - len(self._limits.refused) > self._limits.max_connections:
             self._refuse(
-                OverloadedError(
+                TooManyConnectionsError(
                     f"{self._limits.max_connections} connections are open, which is all that this "
                     "service takes. Try again in a second."
                 )
@@ -112,24 +148,29 @@ class HttpProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_header_timer()
+        self._stop_write_timer()
+        if self._closing_timer is not None:
+            self._closing_timer.cancel()  # or it would keep all of this for as long
         self._limits.refused.discard(self)
+        self._limits.uploads.discard(self)
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         if self._refused:
             return
         began_in_headers = self._in_headers
-        self._body_came = False
+        began_in_body = self._in_message and not self._in_headers
+        self._body_came = self._message_began = self._has_shed = False
         super().data_received(data)
         if self._is_over():
             return
-        if self._in_headers:
-            self._header_bytes += len(data) if began_in_headers else 0
-        elif self._in_message and not self._body_came:
-            self._header_bytes += len(data)  # of trailers, or extensions of a chunk
-        elif self._in_message:
-            self._header_bytes = 0
-        self._check_header_bytes()
+        if began_in_headers and self._in_headers and not self._message_began:
+            self._check_header_bytes(self._header_bytes + len(data))
+        elif began_in_body and self._in_message:
+            # Trailers, or the extensions of a chunk, are no body that anybody counts.
+            silent = 0 if self._body_came else self._bytes_without_body + len(data)
+            self._bytes_without_body = silent
+            self._check_header_bytes(silent)
         if self._header_timer is None and (self._in_headers or self._idle()):
             self._start_header_timer()
 
@@ -138,9 +179,12 @@ class HttpProtocol(HttpToolsProtocol):
             self.transport.close()
 
     def on_message_begin(self) -> None:
+        if self._refused:
+            raise ConnectionAbortedError  # ends the parser, which has more of this read before it
+        self._message_began = True
         super().on_message_begin()
         self._in_headers = self._in_message = True
-        self._header_bytes = 0
+        self._header_bytes = self._bytes_without_body = 0
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if self._in_headers:  # trailers are of no use here, and would be kept without a limit
@@ -149,15 +193,20 @@ class HttpProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         self._in_headers = False
         self._stop_header_timer()
-        self._header_bytes = len(self.url) + sum(
-            len(name) + len(value) + _HEADER_PUNCTUATION for name, value in self.headers
+        self._check_header_bytes(
+            len(self.url)
+            + sum(len(name) + len(value) + _HEADER_PUNCTUATION for name, value in self.headers)
         )
-        self._check_header_bytes()
         self._check_transfer_encoding()
-        self._check_overload()
-        if self._refused:
+        if len(self.pipeline) >= _MAX_PIPELINED:
+            self._refuse(_malformed())
+        before = self.cycle
+        self._check_place()
+        if self._refused or self.cycle is not before:
             return
         super().on_headers_complete()
+        if self.cycle is before:  # it is to become a WebSocket
+            return
         self.cycle.transport = cast("asyncio.Transport", _PatientTransport(self))
         if self._stopping:
             self.cycle.keep_alive = False
@@ -191,34 +240,57 @@ class HttpProtocol(HttpToolsProtocol):
         """Answer what is no HTTP; uvicorn calls this where its parser gives up."""
         self._refuse(_malformed())
 
+    def on_response_complete(self) -> None:
+        self._limits.uploads.discard(self)
+        super().on_response_complete()
+
     def shutdown(self) -> None:
         """Close the connection after its request; uvicorn calls this when it stops."""
         self._stopping = True
-        if self._idle():
+        if self._refused:
+            self._close_in(_FIRST_REQUEST_SECONDS)
+        elif self._idle():
             seconds = _FIRST_REQUEST_SECONDS if self.cycle is None else _NEXT_REQUEST_SECONDS
             self.loop.call_later(seconds, self._close_if_idle)
         else:
             self.cycle.keep_alive = False
 
     def _close_if_idle(self) -> None:
-        if self._idle() and not self._refused:
+        if self._idle() and not self._refused and not self._in_headers:
             self.transport.close()
+
+    def pause_writing(self) -> None:
+        """Give a client that does not read its answer some time; uvicorn would wait for ever."""
+        super().pause_writing()
+        self._write_timer = self.loop.call_later(self._limits.header_seconds, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """Go on; the transport calls this when the client has read."""
+        super().resume_writing()
+        self._stop_write_timer()
+
+    def _stop_write_timer(self) -> None:
+        if self._write_timer is not None:
+            self._write_timer.cancel()
+            self._write_timer = None
 
     def close_after_message(self) -> None:
         """Close the connection, but not before the client has sent what it is sending."""
         if self._in_message:
             self._close_after_message = True
-            self._close_in_a_while()
+            self._close_in(self._limits.header_seconds)
         else:
             self.transport.close()
 
-    def _close_in_a_while(self) -> None:
-        """Close the connection, unless the client does so before.
+    def _close_in(self, seconds: float) -> None:
+        """Close the connection in a while, unless the client does so before.
 
         Not at once, not even on this side: many clients read no answer before they have sent all
         they have, and none once they cannot. What comes is dropped.
         """
-        self.loop.call_later(self._limits.header_seconds, self.transport.close)
+        if self._closing_timer is not None:
+            self._closing_timer.cancel()
+        self._closing_timer = self.loop.call_later(seconds, self.transport.close)
 
     def _is_over(self) -> bool:
         return self._refused or self.transport.is_closing()
@@ -226,8 +298,9 @@ class HttpProtocol(HttpToolsProtocol):
     def _idle(self) -> bool:
         return self.cycle is None or self.cycle.response_complete
 
-    def _check_header_bytes(self) -> None:
-        if self._header_bytes > self._limits.max_header_bytes:
+    def _check_header_bytes(self, n_bytes: int) -> None:
+        self._header_bytes = n_bytes
+        if n_bytes > self._limits.max_header_bytes:
             self._refuse(
                 HeadersTooLargeError(
                     f"The request line and headers hold more than {self._limits.max_header_bytes} "
@@ -240,14 +313,50 @@ class HttpProtocol(HttpToolsProtocol):
             if name == b"transfer-encoding" and value.strip().lower() != b"chunked":
                 self._refuse(_malformed())
 
-    def _check_overload(self) -> None:
+    def _check_place(self) -> None:
         if self._refused or self.parser.get_method() != b"POST":
             return
         if self.url.partition(b"?")[0].endswith(_NEVER_SHED):
             return
-        overload = self._limits.overload()
-        if overload is not None:
-            self._refuse(overload)
+        # Counted here, and not where they are admitted: many arrive in one turn of the event loop,
+        # and each would find the place that only one of them will get.
+        reason = self._limits.why_not(len(self._limits.uploads))
+        if reason is None:
+            self._limits.uploads.add(self)
+        elif self._may_shed():
+            self._shed(reason)
+        else:
+            self._refuse(reason)
+
+    def _may_shed(self) -> bool:
+        """Whether the connection is one to be kept: its client listens, and asks one by one."""
+        return (
+            self._idle()
+            and not self._has_shed
+            and not self._stopping
+            and not self.expect_100_continue
+            and not self.flow.write_paused
+            and self.parser.should_keep_alive()
+        )
+
+    def _shed(self, error: HarkError) -> None:
+        """Answer a request that there is no place for, drop its body, and take the next one."""
+        self._has_shed = True
+        self._answer(error, keep_alive=True)
+        self.cycle = cast("RequestResponseCycle", _ShedCycle())
+        self.on_response_complete()
+
+    def _answer(self, error: HarkError, *, keep_alive: bool) -> None:
+        headers: list[tuple[bytes, bytes]] = []
+        path = method = ""
+        if not self._in_headers and self._in_message:  # what was refused has headers
+            headers, path = self.headers, self.url.decode("ascii", "replace")
+            method = self.parser.get_method().decode("ascii")
+        request_id = sent_request_id(headers) or new_request_id()
+        self._limits.on_refused(Refusal(error, request_id, method or "other"))
+        self.transport.write(
+            problem_before_a_request(error, request_id, path, keep_alive=keep_alive)
+        )
 
     def _start_header_timer(self) -> None:
         self._header_timer = self.loop.call_later(self._limits.header_seconds, self._headers_late)
@@ -265,7 +374,7 @@ class HttpProtocol(HttpToolsProtocol):
             self.transport.close()
             return
         self._refuse(
-            UploadTooSlowError(
+            HeadersTooSlowError(
                 f"The request's headers did not arrive within {self._limits.header_seconds:g} "
                 "seconds. Send them over a faster connection."
             )
@@ -278,10 +387,9 @@ class HttpProtocol(HttpToolsProtocol):
         self._refused = True
         self._limits.refused.add(self)
         self._stop_header_timer()
-        self._limits.on_refused(error.code)
         if self._idle() and not self.transport.is_closing():
-            self.transport.write(problem_before_a_request(error))
-            self._close_in_a_while()
+            self._answer(error, keep_alive=False)
+            self._close_in(self._limits.header_seconds)
         else:
             # A request is being answered: its answer must stay whole. If it was this one, there is
             # no more of its body to come.

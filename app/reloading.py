@@ -5,8 +5,11 @@ import logging
 import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Final
 
 from app.service import Service
+
+_WATCH_AGAIN_SECONDS: Final = 10.0
 
 logger = logging.getLogger(__name__)
 
@@ -24,6 +27,7 @@ async def reloading(service: Service) -> AsyncIterator[None]:
         yield
     finally:
         loop.remove_signal_handler(signal.SIGHUP)
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # or it would end the process now
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -42,5 +46,10 @@ async def _reload_when(wanted: asyncio.Event, service: Service) -> None:
 async def _watch(service: Service, wanted: asyncio.Event) -> None:
     from watchfiles import awatch
 
-    async for _ in awatch(service.settings.model_store):
-        wanted.set()
+    while True:
+        try:
+            async for _ in awatch(service.settings.model_store):
+                wanted.set()
+        except Exception:
+            logger.exception("the model store cannot be watched; trying again")
+        await asyncio.sleep(_WATCH_AGAIN_SECONDS)

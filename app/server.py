@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import ctypes
 import functools
+import logging
 import os
 import resource
 import select
@@ -17,13 +18,16 @@ from typing import Any, Final
 
 import uvicorn
 
-from app.http_protocol import ConnectionLimits, HttpProtocol
+from app.api.problems import status_of
+from app.http_protocol import ConnectionLimits, HttpProtocol, Refusal
 from app.inference.engine import check_engine
 from app.inference.memory import keep_freed_memory
 from app.logs import configure_logging
 from app.main import create_app
 from app.service import Service
 from app.settings import Settings
+
+logger = logging.getLogger(__name__)
 
 _ACCEPT_SECONDS: Final = 5.0
 _SO_ATTACH_FILTER: Final = 26
@@ -121,8 +125,8 @@ def serve(settings: Settings, host: str, port: int) -> bool:
         settings.max_connections,
         settings.max_header_bytes,
         settings.header_seconds,
-        service.metrics.count_error,
-        service.overload,
+        functools.partial(_note_refusal, service),
+        service.why_not,
     )
     protocol: Any = functools.partial(HttpProtocol, limits=limits)
     config = uvicorn.Config(
@@ -140,6 +144,17 @@ def serve(settings: Settings, host: str, port: int) -> bool:
     server = _Server(config, service)
     server.run()
     return server.started
+
+
+def _note_refusal(service: Service, refusal: Refusal) -> None:
+    error = refusal.error
+    status = status_of(type(error))
+    service.metrics.count_error(error.code)
+    service.metrics.observe_request(refusal.method, "refused", status, 0.0)
+    logger.debug(
+        "refused before it was a request",
+        extra={"request_id": refusal.request_id, "status": status, "code": error.code},
+    )
 
 
 def _allow_many_files() -> None:

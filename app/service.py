@@ -1,11 +1,13 @@
 """Service: one upload at a time from admission to answer, for whatever protocol asks."""
 
+import asyncio
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Final
 
 from app.catalogue import Catalogue, Reloaded
-from app.errors import OverloadedError
+from app.errors import HarkError, OverloadedError, UploadTooSlowError
 from app.inference.arena import Arena, Block
 from app.inference.classification import Classification
 from app.inference.compute import Job
@@ -14,6 +16,9 @@ from app.inference.store import ModelReference, ModelStore
 from app.inference.workers import Workers
 from app.metrics import Metrics
 from app.settings import Settings
+
+# So long an upload may take in any case; a WAV of a megabyte needs 4 Mbit/s for that.
+_SLOW_UPLOAD_SECONDS: Final = 2.0
 
 
 class Service:
@@ -41,6 +46,7 @@ class Service:
         self._limits = settings.decode_limits
         self._capacity = settings.workers + settings.queue_size
         self._admitted = 0
+        self._receiving: dict[asyncio.Timeout, float] = {}
         self._arena = Arena(self._capacity, settings.max_upload_bytes)
         self._fleet = Fleet(self._make_workers, self.catalogue.versions())
         metrics.watch(lambda: self._admitted, lambda: self.workers.ready_count)
@@ -72,10 +78,19 @@ class Service:
         """Serve what the store says now of every model; what is refused is logged."""
         await self.catalogue.reload_all(self._fleet.change)
 
-    def overload(self) -> OverloadedError | None:
-        """Return why no upload is admitted now, or None where one is."""
-        if self._admitted < self._capacity:
+    def why_not(self, n_begun: int = 0) -> HarkError | None:
+        """Return why no further upload is taken now, or None where one is.
+
+        Args:
+            n_begun: uploads that are under way, whether they have been admitted yet or not.
+        """
+        try:
+            self.workers.check_ready()
+        except HarkError as error:
+            return error
+        if max(self._admitted, n_begun) < self._capacity:
             return None
+        self._give_up_a_slow_upload()
         return OverloadedError(
             f"{self._capacity} requests are being served, which is all that this service holds at "
             "a time. Try again in a second."
@@ -87,9 +102,11 @@ class Service:
 
         Raises:
             OverloadedError: as many requests as the service can hold are being served.
+            NotReadyError: no compute process is ready yet.
+            ModelError: none will be, since a model is refused.
         """
-        if overload := self.overload():
-            raise overload
+        if reason := self.why_not():
+            raise reason
         self._admitted += 1
         block = self._arena.take()
         try:
@@ -97,6 +114,28 @@ class Service:
         finally:
             if not block.handed_over:
                 self._give_back(block)
+
+    @asynccontextmanager
+    async def receiving(self) -> AsyncIterator[None]:
+        """Receive an upload within this context, which ends early if it is slow and in the way.
+
+        Otherwise as many slow clients as there are places would keep all others out.
+
+        Raises:
+            UploadTooSlowError: it took more than two seconds, and others had no place.
+        """
+        timeout = asyncio.timeout(None)
+        try:
+            async with timeout:
+                self._receiving[timeout] = time.monotonic()
+                yield
+        except TimeoutError as error:
+            raise UploadTooSlowError(
+                "The upload was slow, and its place was needed for others. Try again in a minute, "
+                "over a faster connection, or send a smaller file (MP3)."
+            ) from error
+        finally:
+            self._receiving.pop(timeout, None)
 
     async def classify(
         self, name: str | None, version: str | None, upload: Block, give_up_at: float
@@ -127,6 +166,14 @@ class Service:
         waited = max(0.0, time.monotonic() - started - computed)
         self.metrics.observe_classification(answer, upload.length, waited)
         return answer
+
+    def _give_up_a_slow_upload(self) -> None:
+        """End the receiving of the oldest upload, if that has had its time."""
+        for timeout, began in self._receiving.items():  # the oldest comes first
+            if time.monotonic() - began > _SLOW_UPLOAD_SECONDS:
+                del self._receiving[timeout]
+                timeout.reschedule(0)
+            return
 
     def _make_workers(self, models: list[ModelReference]) -> Workers:
         settings = self.settings

@@ -3,7 +3,7 @@
 import ipaddress
 import math
 import time
-from typing import Any
+from typing import Any, Final
 
 from fastapi import Depends, FastAPI, Request
 from fastapi.openapi.models import HTTPBearer as BearerModel
@@ -15,7 +15,8 @@ from app.api_keys import ApiKey, ApiKeys, Scope
 from app.errors import ForbiddenError, MissingKeyError, RateLimitedError, UnknownKeyError
 from app.settings import Settings
 
-API_KEY_HEADER = "X-API-Key"
+API_KEY_HEADER: Final = "X-API-Key"
+_TIDY_SECONDS: Final = 10.0
 _HOW_TO = "Send it as «Authorization: Bearer KEY»."
 
 
@@ -124,8 +125,18 @@ class _RateLimiter:
         from limits.aio.storage import MemoryStorage
         from limits.aio.strategies import SlidingWindowCounterRateLimiter
 
+        class RarelyTidiedStorage(MemoryStorage):
+            """Looks through all clients for those to forget now and then, not at each request."""
+
+            tidied_at = 0.0
+
+            async def _MemoryStorage__schedule_expiry(self) -> None:  # noqa: N802
+                if time.monotonic() - self.tidied_at > _TIDY_SECONDS:
+                    self.tidied_at = time.monotonic()
+                    await super()._MemoryStorage__schedule_expiry()  # type: ignore[misc]
+
         self._limit = parse(limit)
-        self._limiter = SlidingWindowCounterRateLimiter(MemoryStorage())
+        self._limiter = SlidingWindowCounterRateLimiter(RarelyTidiedStorage())
 
     async def admit(self, client: str) -> None:
         if await self._limiter.hit(self._limit, client):
@@ -152,5 +163,7 @@ def _network_of(address: str | None) -> str:
     except ValueError:
         return "unknown"
     if isinstance(parsed, ipaddress.IPv6Address):
+        if parsed.ipv4_mapped is not None:
+            return str(parsed.ipv4_mapped)
         return str(ipaddress.ip_network((parsed, 64), strict=False))
     return str(parsed)

@@ -96,11 +96,10 @@ async def _classify_upload(
     record = record_of(request.scope)
     # What needs no body is said before it is sent, and not only after.
     service.catalogue.resolve(name, version)
-    service.workers.check_ready()
     with service.admitted() as upload:
-        await receive_upload(
-            request, upload, PartLimits(settings.max_parts, settings.max_part_header_bytes)
-        )
+        async with service.receiving():
+            limits = PartLimits(settings.max_parts, settings.max_part_header_bytes)
+            await receive_upload(request, upload, limits)
         record.upload_bytes = upload.length
         record.end_stage("receive")
         answer = await service.classify(

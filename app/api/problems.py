@@ -1,5 +1,6 @@
 """Problems: every error as `application/problem+json` (RFC 9457), and the status of each."""
 
+import logging
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -10,14 +11,17 @@ from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
 from app import errors
-from app.api.request_context import REQUEST_ID_HEADER, new_request_id, record_of
+from app.api.request_context import REQUEST_ID_HEADER, record_of
 from app.api.security_headers import HEADERS_OF_DATA
+
+logger = logging.getLogger(__name__)
 
 STATUS_OF_ERROR: Final[dict[type[errors.HarkError], int]] = {
     errors.NotAudioError: 415,
     errors.UnusableAudioError: 422,
     errors.MalformedRequestError: 400,
     errors.HeadersTooLargeError: 431,
+    errors.HeadersTooSlowError: 408,
     errors.UploadTooLargeError: 413,
     errors.UploadTooSlowError: 408,
     errors.CompressedUploadError: 415,
@@ -38,6 +42,7 @@ STATUS_OF_ERROR: Final[dict[type[errors.HarkError], int]] = {
     errors.ArtifactError: 503,
     errors.NotReadyError: 503,
     errors.OverloadedError: 503,
+    errors.TooManyConnectionsError: 503,
     errors.WorkerCrashedError: 503,
     errors.OutOfMemoryError: 503,
     errors.DeadlineExceededError: 504,
@@ -46,10 +51,14 @@ STATUS_OF_ERROR: Final[dict[type[errors.HarkError], int]] = {
 RETRY_AFTER_SECONDS: Final[dict[type[errors.HarkError], int]] = {
     errors.NotReadyError: 5,
     errors.OverloadedError: 1,
+    errors.TooManyConnectionsError: 1,
     errors.WorkerCrashedError: 1,
     errors.OutOfMemoryError: 1,
     errors.DeadlineExceededError: 5,
 }
+
+
+_LONGEST_INSTANCE: Final = 200
 
 
 class Problem(BaseModel):
@@ -82,19 +91,25 @@ def problem_response(
     return ProblemResponse(problem.model_dump(), status_code=status, headers=headers)
 
 
-def problem_before_a_request(error: errors.HarkError) -> bytes:
+def problem_before_a_request(
+    error: errors.HarkError, request_id: str, path: str, *, keep_alive: bool
+) -> bytes:
     """Compose a whole HTTP answer to what never became a request that a route could answer.
 
-    The connection is closed after it.
+    Args:
+        error: what is wrong.
+        request_id: the request's name.
+        path: what was asked for, where that is known.
+        keep_alive: whether the connection stays open after it.
     """
     status = HTTPStatus(status_of(type(error)))
-    request_id = new_request_id()
-    problem = _problem(status, error.code, error.title, str(error), "", request_id)
+    instance = path.partition("?")[0][:_LONGEST_INSTANCE]
+    problem = _problem(status, error.code, error.title, str(error), instance, request_id)
     body = problem.model_dump_json().encode()
     headers = {
         "Content-Type": ProblemResponse.media_type,
         "Content-Length": str(len(body)),
-        "Connection": "close",
+        **({} if keep_alive else {"Connection": "close"}),
         REQUEST_ID_HEADER: request_id,
         **_retry_after(error),
     }
@@ -187,6 +202,11 @@ async def _on_http_exception(request: Request, error: Exception) -> ProblemRespo
 async def _on_defect(request: Request, error: Exception) -> ProblemResponse:
     # The trace belongs into the log (Starlette raises the error on, and the server logs it) and
     # never into the answer.
+    logger.error(
+        "a request failed in a way that it should not",
+        extra={"request_id": record_of(request.scope).request_id},
+        exc_info=error,
+    )
     return problem_response(
         request,
         500,

@@ -8,7 +8,7 @@ import logging
 import re
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -77,7 +77,7 @@ class RequestObserver:
 
     def traceparent_of(self, scope: Scope) -> str | None:
         """Return a request's place in its trace: the well-formed `traceparent` that was sent."""
-        return _header(scope, _TRACEPARENT, _WELL_FORMED_TRACE)
+        return _header(scope["headers"], _TRACEPARENT, _WELL_FORMED_TRACE)
 
     def note_answer(self, route: str, method: str, record: RequestRecord) -> None:
         """Take note of a request whose answer is about to be sent."""
@@ -112,7 +112,7 @@ class RequestContext:
             await self._app(scope, receive, send)
             return
         record = scope["hark.record"] = RequestRecord(
-            request_id=_header(scope, _REQUEST_ID, _WELL_FORMED_ID) or new_request_id(),
+            request_id=sent_request_id(scope["headers"]) or new_request_id(),
             traceparent=self._observer.traceparent_of(scope),
             received_at=time.monotonic(),
             client=scope["client"][0] if scope.get("client") else None,
@@ -156,6 +156,11 @@ def new_request_id() -> str:
     return secrets.token_hex(16)
 
 
+def sent_request_id(headers: Iterable[tuple[bytes, bytes]]) -> str | None:
+    """Return the well-formed `X-Request-ID` among headers, whose names are in lower case."""
+    return _header(headers, _REQUEST_ID, _WELL_FORMED_ID)
+
+
 def record_of(scope: Scope) -> RequestRecord:
     """Return what `RequestContext` knows of a request."""
     record: RequestRecord = scope["hark.record"]
@@ -196,9 +201,10 @@ def _line(
     return line
 
 
-def _header(scope: Scope, name: bytes, well_formed: re.Pattern[bytes]) -> str | None:
-    for sent_name, value in scope["headers"]:
+def _header(
+    headers: Iterable[tuple[bytes, bytes]], name: bytes, well_formed: re.Pattern[bytes]
+) -> str | None:
+    for sent_name, value in headers:
         if sent_name == name and well_formed.fullmatch(value):
-            given: bytes = value
-            return given.decode()
+            return value.decode()
     return None

@@ -15,8 +15,11 @@ from app.errors import (
     AudioTooLongError,
     EmptyAudioError,
     NotAudioError,
+    SampleRateError,
+    TooManyChannelsError,
+    TooManySamplesError,
     TruncatedAudioError,
-    UnsupportedAudioError,
+    UnsupportedEncodingError,
 )
 
 # Containers that people send. libsndfile opens some twenty more; each is a parser that strangers
@@ -91,8 +94,9 @@ class AudioReader:
 
     Raises:
         NotAudioError: no accepted format is recognised.
-        UnsupportedAudioError: the sample rate or channel count is outside the limits, or no decoder
-            for its encoding is here.
+        SampleRateError: the sample rate is outside the limits.
+        TooManyChannelsError: there are more channels than the limit.
+        UnsupportedEncodingError: no decoder for the encoding is here.
         TruncatedAudioError: the container is recognised, and cut off before its format.
     """
 
@@ -114,7 +118,8 @@ class AudioReader:
         A block is overwritten by the next one. A file that ends early yields what there is.
 
         Raises:
-            AudioTooLongError: more than `max_seconds` or `max_samples` were decoded.
+            AudioTooLongError: more than `max_seconds` were decoded.
+            TooManySamplesError: more than `max_samples` were, over all channels.
             EmptyAudioError: the clip declares no sample.
             TruncatedAudioError: the clip declares samples and holds none.
         """
@@ -135,7 +140,7 @@ class AudioReader:
                     "Send a shorter piece."
                 )
             if n_decoded * self.channels > max_samples:
-                raise AudioTooLongError(
+                raise TooManySamplesError(
                     f"The audio holds more than {max_samples / 1e6:g} million samples, over all "
                     "channels. Send a shorter piece, fewer channels, or a lower sample rate."
                 )
@@ -176,17 +181,17 @@ class AudioReader:
     def _check_format(self) -> None:
         limits = self._limits
         if self._file.subtype not in ACCEPTED_ENCODINGS:
-            raise UnsupportedAudioError(
+            raise UnsupportedEncodingError(
                 f"The audio's encoding, {self._file.subtype}, is not accepted. {_CONVERT_IT}"
             )
         if not limits.min_sample_rate_hz <= self.sample_rate_hz <= limits.max_sample_rate_hz:
-            raise UnsupportedAudioError(
+            raise SampleRateError(
                 f"The audio's sample rate is {self.sample_rate_hz} Hz; from "
                 f"{limits.min_sample_rate_hz} to {limits.max_sample_rate_hz} Hz are accepted. "
                 "Resample it, or repair its header."
             )
         if self.channels > limits.max_channels:
-            raise UnsupportedAudioError(
+            raise TooManyChannelsError(
                 f"The audio has {self.channels} channels; at most {limits.max_channels} are "
                 "accepted. Send a mix with fewer."
             )
@@ -202,7 +207,7 @@ class AudioReader:
                 "started, and ended properly, and send it again."
             )
         if self._file.format != "MP3" and self._file.subtype.startswith("MPEG"):
-            raise UnsupportedAudioError(
+            raise UnsupportedEncodingError(
                 "The audio is MP3 in another container, which no decoder here reads. Send it as an "
                 "MP3 file, or convert it to 16-bit PCM WAV."
             )
@@ -242,7 +247,7 @@ def _open(data: bytes | memoryview) -> soundfile.SoundFile:
         file = soundfile.SoundFile(_MemoryFile(data))
     except soundfile.LibsndfileError as error:
         if error.code in _UNKNOWN_ENCODING and bytes(data[:4]) not in _OF_ONE_ENCODING:
-            raise UnsupportedAudioError(
+            raise UnsupportedEncodingError(
                 f"The audio's encoding is none that a decoder here reads. {_CONVERT_IT}"
             ) from error
         if _names_a_container(data):

@@ -5,6 +5,7 @@ being as they are written, so that a block costs what is in it. It has no name: 
 behind by a crash, and the size of /dev/shm (64 MB in a container) does not matter.
 """
 
+import fcntl
 import mmap
 import os
 from collections import deque
@@ -56,8 +57,12 @@ class Arena:
         self.block_bytes = block_bytes
         stride = -(-block_bytes // mmap.PAGESIZE) * mmap.PAGESIZE
         self._stride = stride
-        self._file_descriptor = os.memfd_create("hark-uploads")
+        self._file_descriptor = os.memfd_create("hark-uploads", os.MFD_ALLOW_SEALING)
         os.ftruncate(self._file_descriptor, n_blocks * stride)
+        # Who reads it must not be able to take it away under those who write.
+        seals = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW
+        fcntl.fcntl(self._file_descriptor, fcntl.F_ADD_SEALS, seals)
+        self._read_only = os.open(f"/proc/self/fd/{self._file_descriptor}", os.O_RDONLY)
         self.memory = mmap.mmap(self._file_descriptor, n_blocks * stride)
         self._free = deque(index * stride for index in range(n_blocks))
 
@@ -80,10 +85,11 @@ class Arena:
         """Release the memory."""
         self.memory.close()
         os.close(self._file_descriptor)
+        os.close(self._read_only)
 
     def share(self) -> "ArenaReader":
         """Return what a compute process needs to read the arena."""
-        return ArenaReader(self._file_descriptor, len(self.memory))
+        return ArenaReader(self._read_only, len(self.memory))
 
 
 class ArenaReader:

@@ -83,7 +83,11 @@ class Fleet:
         self._retirement = asyncio.create_task(self._retire(self._old))
 
     async def _retire(self, workers: Workers) -> None:
-        await workers.drain()
-        await workers.stop()
+        try:
+            await workers.drain()
+            await workers.stop()
+        except Exception:
+            logger.exception("the compute processes before could not be ended in order")
+        else:
+            logger.info("the compute processes before have ended")
         self._old = None
-        logger.info("the compute processes before have ended")

@@ -24,6 +24,7 @@ from app.inference.worker_process import WorkerProcess
 _SPARE_JOBS: Final = 16
 # How long a process may take to say that it has taken a job, or to skip one that comes too late.
 _REPORT_SECONDS: Final = 1.0
+_HEAR_SECONDS: Final = 0.05
 
 
 @dataclass(eq=False, slots=True)
@@ -33,6 +34,7 @@ class _Pending:
     number: int
     answer: asyncio.Future[Classification]
     on_settled: Callable[[], None]
+    sent_at: float
     taken_by: WorkerProcess | None = None
 
 
@@ -120,11 +122,11 @@ class JobQueue:
 
     def _enqueue(self, job: Job, give_up_at: float, on_settled: Callable[[], None]) -> _Pending:
         answer = asyncio.get_running_loop().create_future()
-        pending = _Pending(next(self._numbers), answer, on_settled)
+        pending = _Pending(next(self._numbers), answer, on_settled, time.monotonic())
         numbered = messages.NumberedJob(pending.number, job, give_up_at)
         try:
             self._ours.send(messages.pack_down(numbered))
-        except BlockingIOError as full:
+        except OSError as full:
             self._room.release()
             raise OverloadedError(
                 "More requests wait than can be passed on. Try again in a second."
@@ -137,6 +139,8 @@ class JobQueue:
         if pending.taken_by is not None:
             pending.taken_by.kill()
             return
+        if time.monotonic() - pending.sent_at < _REPORT_SECONDS:
+            return  # nobody had the time to take it
         if pending.number < self._first_in_socket():
             return  # somebody has it, and has not said so yet
         busy = {each.taken_by for each in self._pending.values()}
@@ -173,7 +177,12 @@ class JobQueue:
         ]
         if suspects:
             loop = asyncio.get_running_loop()
-            loop.call_later(_REPORT_SECONDS, self._fail_untaken, suspects)
+            loop.call_later(_REPORT_SECONDS, self._hear_and_fail_untaken, suspects)
+
+    def _hear_and_fail_untaken(self, suspects: list[_Pending]) -> None:
+        """Let the event loop read what has come first: it may have been held up all the while."""
+        loop = asyncio.get_running_loop()
+        loop.call_later(_HEAR_SECONDS, self._fail_untaken, suspects)
 
     def _fail_untaken(self, suspects: list[_Pending]) -> None:
         """Fail jobs that were taken by a process that died before it could say so."""

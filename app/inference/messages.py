@@ -20,6 +20,7 @@ from app.inference.compute import Job, Start
 from app.inference.store import ModelReference
 
 MAX_PACKET_BYTES: Final = 65_536
+MAX_MESSAGE_BYTES: Final = 10_000_000  # of an answer, or of a trace
 
 _LENGTH: Final = struct.Struct("!I")
 
@@ -96,7 +97,10 @@ def take_up(received: bytearray) -> Started | Progress | None:
     """
     if len(received) < _LENGTH.size:
         return None
-    end = _LENGTH.size + _LENGTH.unpack_from(received)[0]
+    length = _LENGTH.unpack_from(received)[0]
+    if length > MAX_MESSAGE_BYTES:
+        raise UnexpectedMessageError(f"a message of {length} bytes")
+    end = _LENGTH.size + length
     if len(received) < end:
         return None
     pickled = bytes(received[_LENGTH.size : end])

@@ -57,7 +57,7 @@ class WorkerProcess:
                     *("-m", worker_main.__name__, str(theirs.fileno()), str(jobs.fileno())),
                 ],
                 pass_fds=(theirs.fileno(), jobs.fileno(), uploads),
-                env={**os.environ, **one_thread_environment()},
+                env={**_environment(), **one_thread_environment()},
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,  # Ctrl-C asks the service to stop, which ends this in order
             )
@@ -110,6 +110,13 @@ class WorkerProcess:
         self._channel.close()
 
 
+def _environment() -> dict[str, str]:
+    """Return the environment but for the service's settings: decoders need know no secrets."""
+    return {
+        name: value for name, value in os.environ.items() if not name.startswith(("HARK_", "OTEL_"))
+    }
+
+
 class _Channel(asyncio.Protocol):
     """The HTTP process's end of a process's socket."""
 
@@ -144,7 +151,7 @@ class _Channel(asyncio.Protocol):
         try:
             while (message := messages.take_up(self._received)) is not None:
                 self._heed(message)
-        except messages.UnexpectedMessageError:
+        except Exception:  # whatever it sent, or what came of taking it for an answer
             logger.exception("a compute process sent what is no answer, and is ended")
             self.close()
 

@@ -157,6 +157,8 @@ class Workers:
         worker: WorkerProcess | None = None
         while True:
             try:
+                if worker is not None and worker.lost.is_set() and worker in self._processes:
+                    await self._end(worker)
                 if worker is None or worker.lost.is_set():
                     worker = await WorkerProcess.start(
                         self._jobs.theirs,

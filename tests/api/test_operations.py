@@ -84,7 +84,7 @@ def small_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServe
     limits = {
         "HARK_QUEUE_SIZE": "1",
         "HARK_MAX_AUDIO_SECONDS": "5000",
-        "HARK_UPLOAD_SECONDS": "2",
+        "HARK_UPLOAD_SECONDS": "4",
     }
     with live_server(log, HARK_WORKERS="1", **limits) as running:
         yield running
@@ -115,6 +115,25 @@ def test_an_upload_that_stalls_gives_its_place_back(small_server: LiveServer) ->
         assert json.load(response)["code"] == "upload_too_slow"
         assert metric(client, "hark_requests_in_flight") == 0
     connection.close()
+
+
+def test_slow_uploads_do_not_keep_others_out(small_server: LiveServer) -> None:
+    """They have all the places there are, and send just enough to seem alive."""
+    slow = [http.client.HTTPConnection("127.0.0.1", small_server.port) for _ in range(2)]
+    for connection in slow:
+        connection.putrequest("POST", "/v1/classify")
+        connection.putheader("Content-Type", "multipart/form-data; boundary=b")
+        connection.putheader("Content-Length", "1000")
+        connection.endheaders(b"--b\r\n")
+    time.sleep(0.2)
+    check_problem(post(small_server.url, SIREN), 503, "overloaded")
+    deadline = time.monotonic() + 6
+    while post(small_server.url, SIREN).status_code != 200:
+        assert time.monotonic() < deadline
+        time.sleep(0.3)
+    assert {connection.getresponse().status for connection in slow} == {408}
+    for connection in slow:
+        connection.close()
 
 
 def test_a_defect_answers_500_with_its_request_id_and_no_trace() -> None:

@@ -54,8 +54,8 @@ BAD_FILES = {
     "infinity": (wav(np.full(8_000, np.inf)), 422, "invalid_samples"),
     "absurdly loud": (wav(np.full(8_000, 1e30)), 422, "invalid_samples"),
     "601 seconds": (wav(np.zeros(4_000 * 601), 4_000, "PCM_U8"), 422, "audio_too_long"),
-    "sampled at 100 Hz": (wav(np.zeros(100), 100), 422, "unsupported_audio"),
-    "32 channels": (wav(np.zeros((100, 32))), 422, "unsupported_audio"),
+    "sampled at 100 Hz": (wav(np.zeros(100), 100), 422, "sample_rate_out_of_range"),
+    "32 channels": (wav(np.zeros((100, 32))), 422, "too_many_channels"),
 }
 
 

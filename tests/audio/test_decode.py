@@ -16,8 +16,9 @@ from app.errors import (
     AudioTooLongError,
     EmptyAudioError,
     NotAudioError,
+    SampleRateError,
+    TooManyChannelsError,
     TruncatedAudioError,
-    UnsupportedAudioError,
 )
 from tests.sounds import encode, flac_claiming, noisy_sweep, tone, wav_claiming
 
@@ -301,14 +302,14 @@ def test_a_long_clip_is_given_up_before_it_is_decoded_whole() -> None:
 @pytest.mark.parametrize("rate", [1, 3_999, 384_001, 2**31 - 1])
 def test_a_sample_rate_outside_the_limits_is_refused(wav: bytes, rate: int) -> None:
     error = failure(wav_claiming(wav, sample_rate_hz=rate))
-    assert type(error) is UnsupportedAudioError
+    assert type(error) is SampleRateError
     assert f"{rate} Hz" in str(error)
 
 
 @pytest.mark.parametrize("channels", [17, 1_024])
 def test_too_many_channels_are_refused(wav: bytes, channels: int) -> None:
     error = failure(wav_claiming(wav, channels=channels))
-    assert type(error) is UnsupportedAudioError
+    assert type(error) is TooManyChannelsError
     assert f"{channels} channels" in str(error)
 
 

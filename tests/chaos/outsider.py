@@ -16,7 +16,7 @@ _BOUNDARY: Final = "outsider"
 
 
 class Outsider:
-    """Asks every `pause` seconds, until it is told to stop.
+    """Asks every `pause` seconds, until it is ended.
 
     Args:
         port: the service's.
@@ -32,12 +32,16 @@ class Outsider:
         self._process = context.Process(target=_ask_until_told, args=arguments)
         self._process.start()
 
-    def stop(self) -> dict[str, list[float]]:
-        """End it, and return the seconds of each answer, by path or problem's code."""
-        self._ours.send("stop")
+    def take(self) -> dict[str, list[float]]:
+        """Return the seconds of each answer since the last call, by path or problem's code."""
+        self._ours.send("take")
         seconds: dict[str, list[float]] = self._ours.recv()
-        self._process.join()
         return seconds
+
+    def end(self) -> None:
+        """End it."""
+        self._process.kill()
+        self._process.join()
 
 
 def _ask_until_told(
@@ -50,14 +54,17 @@ def _ask_until_told(
     )
     headers = {**headers, "Content-Type": f"multipart/form-data; boundary={_BOUNDARY}"}
     seconds: dict[str, list[float]] = {}
-    while not told.poll(pause):
+    while True:
+        if told.poll(pause):
+            told.recv()
+            told.send(seconds)
+            seconds = {}
         for path in PROBES:
             passed, _, _ = _ask(port, "GET", path, None, {})
             seconds.setdefault(path, []).append(passed)
         passed, status, answer = _ask(port, "POST", "/v1/classify", body, headers)
         outcome = "answered" if status == http.HTTPStatus.OK else json.loads(answer)["code"]
         seconds.setdefault(outcome, []).append(passed)
-    told.send(seconds)
 
 
 def _ask(

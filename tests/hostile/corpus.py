@@ -199,7 +199,7 @@ CORPUS: Final[dict[str, HostileFile]] = {
     "aiff data of 2^32 - 1": _served(lambda: _aiff_data_claiming(2**32 - 1)),
     "aiff form of 0": _served(lambda: _aiff_claiming(4, 0)),
     "aiff format of 2^32 - 1": _refused(
-        "unsupported_audio", lambda: _aiff_claiming(16, 2**32 - 1)
+        "unsupported_encoding", lambda: _aiff_claiming(16, 2**32 - 1)
     ),
     "au of unknown length": _served(lambda: _au_claiming(2**32 - 1)),
     "au claiming 2^30": _served_as_truncated(lambda: _au_claiming(2**30)),
@@ -238,18 +238,18 @@ CORPUS: Final[dict[str, HostileFile]] = {
     "an mp3's first header": _not_audio(lambda: mp3()[:4]),
     "an id3 tag alone": _not_audio(lambda: id3(100) + bytes(100)),
     # Formats beyond the limits
-    "1 Hz": _refused("unsupported_audio", lambda: wav_claiming(sound(), sample_rate_hz=1)),
+    "1 Hz": _refused("sample_rate_out_of_range", lambda: wav_claiming(sound(), sample_rate_hz=1)),
     "2^31 - 1 Hz": _refused(
-        "unsupported_audio", lambda: wav_claiming(sound(), sample_rate_hz=2**31 - 1)
+        "sample_rate_out_of_range", lambda: wav_claiming(sound(), sample_rate_hz=2**31 - 1)
     ),
     "2^32 - 1 Hz": _refused(_BROKEN, lambda: wav_claiming(sound(), sample_rate_hz=2**32 - 1)),
-    "1024 channels": _refused("unsupported_audio", lambda: wav_claiming(sound(), channels=1_024)),
+    "1024 channels": _refused("too_many_channels", lambda: wav_claiming(sound(), channels=1_024)),
     "65535 channels": _refused(_BROKEN, lambda: wav_claiming(sound(), channels=65_535)),
     "no channels": _refused(_BROKEN, lambda: wav_claiming(sound(), channels=0)),
     "64-bit integers": _refused(
-        "unsupported_audio", lambda: _wav_of_format(wav_format(block_align=8, bits=64))
+        "unsupported_encoding", lambda: _wav_of_format(wav_format(block_align=8, bits=64))
     ),
-    "no bits": _refused("unsupported_audio", lambda: _wav_of_format(wav_format(bits=0))),
+    "no bits": _refused("unsupported_encoding", lambda: _wav_of_format(wav_format(bits=0))),
     "mp3 inside wav": _served(mp3_in_wav),
     "mp3 that says no more than that it is inside wav": _refused(
         _BROKEN, lambda: _wav_of_format(wav_format(0x55, bits=0))

@@ -53,9 +53,9 @@ def test_what_is_just_within_the_limits_is_served(client: httpx.Client, data: by
     [
         (clip(2.51), "audio_too_long", "2.5 seconds"),
         (silent_flac(600, 48_000, 2), "audio_too_long", "2.5 seconds"),
-        (clip(1, 7_999), "unsupported_audio", "from 8000 to 48000 Hz"),
-        (clip(1, 48_001), "unsupported_audio", "from 8000 to 48000 Hz"),
-        (clip(1, 8_000, 3), "unsupported_audio", "at most 2"),
+        (clip(1, 7_999), "sample_rate_out_of_range", "from 8000 to 48000 Hz"),
+        (clip(1, 48_001), "sample_rate_out_of_range", "from 8000 to 48000 Hz"),
+        (clip(1, 8_000, 3), "too_many_channels", "at most 2"),
     ],
     ids=["too long", "far too long", "rate too low", "rate too high", "too many channels"],
 )

@@ -120,7 +120,7 @@ def noisy_au(encoding: int, rate: int, n_bytes: int) -> bytes:
 
 
 LARGE: Final[dict[str, Callable[[], bytes]]] = {
-    "flac, 8 channels at 48 kHz": lambda: silent_flac(LONGEST_SECONDS, 48_000, 8),
+    "flac, 4 channels at 48 kHz": lambda: silent_flac(LONGEST_SECONDS, 48_000, 4),
     "flac at 4 kHz": lambda: silent_flac(LONGEST_SECONDS, 4_000),
     "wav of floats": lambda: long_wav(10_380, "FLOAT"),
     "wav of 8 bits": lambda: long_wav(41_500, "PCM_U8"),

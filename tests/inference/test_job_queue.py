@@ -153,11 +153,23 @@ def test_a_process_that_hangs_over_a_job_given_up_before_is_ended() -> None:
     assert play(scenario) == 2
 
 
+def test_a_job_whose_time_was_short_ends_nobody() -> None:
+    async def scenario(queue: JobQueue, settled: list[str]) -> None:
+        idle = ScriptedProcess(queue)
+        with pytest.raises(DeadlineExceededError, match="No process was free"):
+            await begin(queue, settled, seconds=0.05)
+        assert not idle.lost.is_set()
+        idle.report(answered=idle.begin_next())
+        assert settled == [""]
+
+    play(scenario)
+
+
 def test_a_job_that_lies_untouched_ends_those_who_do_nothing() -> None:
     async def scenario(queue: JobQueue, settled: list[str]) -> None:
         hanging = ScriptedProcess(queue)
         with pytest.raises(DeadlineExceededError, match="No process was free"):
-            await begin(queue, settled, seconds=0.1)
+            await begin(queue, settled, seconds=1.1)
         assert hanging.lost.is_set()
         assert settled == []  # the next process will find it
         successor = ScriptedProcess(queue)
