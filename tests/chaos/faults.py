@@ -70,11 +70,18 @@ async def change_models(
 
 @dataclass(frozen=True, slots=True)
 class MemorySample:
-    """How much memory the service takes, in bytes, shared pages counted in parts."""
+    """How much memory the service takes, in bytes.
+
+    Attributes:
+        at: when, in seconds since the beginning.
+        http_process: what is the HTTP process's own. (How much of the shared uploads counts as its
+            own depends on which compute processes have looked at them.)
+        all_processes: everything, shared pages counted once.
+    """
 
     at: float
     http_process: int
-    compute_processes: int
+    all_processes: int
 
 
 async def sample_memory(
@@ -94,8 +101,8 @@ async def sample_memory(
         try:
             sample = MemorySample(
                 time.monotonic() - started,
-                _memory_of(server.process.pid),
-                sum(map(_memory_of, processes)),
+                _memory_of(server.process.pid, "Pss_Anon"),
+                sum(_memory_of(each, "Pss") for each in (server.process.pid, *processes)),
             )
         except FileNotFoundError:  # killed meanwhile
             continue
@@ -103,9 +110,9 @@ async def sample_memory(
     return samples
 
 
-def _memory_of(process_id: int) -> int:
+def _memory_of(process_id: int, kind: str) -> int:
     for line in Path(f"/proc/{process_id}/smaps_rollup").read_text().splitlines():
-        if line.startswith("Pss:"):
+        if line.startswith(f"{kind}:"):
             return int(line.split()[1]) * 1024
     return 0
 

@@ -95,7 +95,7 @@ class Report:
     stopped_in: float
 
     def growth(self) -> tuple[float, float] | None:
-        """Return how the HTTP process and the compute processes grew after the first minute.
+        """Return how the HTTP process and all processes grew after the first minute.
 
         As the quotient of medians: of the last third of what came after it, and of its first.
         """
@@ -108,8 +108,8 @@ class Report:
             statistics.median(s.http_process for s in last)
             / statistics.median(s.http_process for s in first)
             - 1,
-            statistics.median(s.compute_processes for s in last)
-            / statistics.median(s.compute_processes for s in first)
+            statistics.median(s.all_processes for s in last)
+            / statistics.median(s.all_processes for s in first)
             - 1,
         )
 
@@ -194,8 +194,8 @@ class Report:
             return "too short a run to tell"
         last = self.memory[-1]
         return (
-            f"HTTP process {growth[0]:+.1%} ({last.http_process / 1e6:.0f} MB), compute processes "
-            f"{growth[1]:+.1%} ({last.compute_processes / 1e6:.0f} MB)"
+            f"HTTP process {growth[0]:+.1%} ({last.http_process / 1e6:.0f} MB), all processes "
+            f"{growth[1]:+.1%} ({last.all_processes / 1e6:.0f} MB)"
         )
 
 
