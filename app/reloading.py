@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import signal
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final
@@ -14,20 +15,27 @@ _WATCH_AGAIN_SECONDS: Final = 10.0
 logger = logging.getLogger(__name__)
 
 
+def hangup_means_reload() -> bool:
+    """Whether SIGHUP asks for a reload: on a terminal it says that the terminal is gone."""
+    return sys.stdin is None or not sys.stdin.isatty()
+
+
 @asynccontextmanager
 async def reloading(service: Service) -> AsyncIterator[None]:
     """Reload all models on SIGHUP and, if that is set, when the store changes."""
     wanted = asyncio.Event()
     loop = asyncio.get_running_loop()
-    loop.add_signal_handler(signal.SIGHUP, wanted.set)
+    if hangup_means_reload():
+        loop.add_signal_handler(signal.SIGHUP, wanted.set)
     tasks = [asyncio.create_task(_reload_when(wanted, service))]
     if service.settings.watch_models:
         tasks.append(asyncio.create_task(_watch(service, wanted)))
     try:
         yield
     finally:
-        loop.remove_signal_handler(signal.SIGHUP)
-        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # or it would end the process now
+        if hangup_means_reload():
+            loop.remove_signal_handler(signal.SIGHUP)
+            signal.signal(signal.SIGHUP, signal.SIG_IGN)  # or it would end the process now
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

@@ -24,6 +24,7 @@ from app.inference.engine import check_engine
 from app.inference.memory import keep_freed_memory
 from app.logs import configure_logging
 from app.main import create_app
+from app.reloading import hangup_means_reload
 from app.service import Service
 from app.settings import Settings
 
@@ -116,7 +117,8 @@ def serve(settings: Settings, host: str, port: int) -> bool:
     keep_freed_memory()  # uploads arrive in pieces of 256 KiB
     configure_logging(settings.log_format, settings.log_level)
     _allow_many_files()
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until there is something to reload
+    if hangup_means_reload():
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until there is something to reload
     check_engine(settings.engine)
     app = create_app(settings)
     service: Service = app.state.service

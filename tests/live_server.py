@@ -24,10 +24,15 @@ class LiveServer:
         environment: HARK_* variables.
         log: the file that its output goes to.
         python: the interpreter of the environment that it is installed in.
+        standard_input: the file descriptor of what it reads, nothing by default.
     """
 
     def __init__(
-        self, environment: dict[str, str], log: Path, python: str | Path = sys.executable
+        self,
+        environment: dict[str, str],
+        log: Path,
+        python: str | Path = sys.executable,
+        standard_input: int = subprocess.DEVNULL,
     ) -> None:
         self.port = _free_port()
         self.url = f"http://127.0.0.1:{self.port}"
@@ -36,7 +41,11 @@ class LiveServer:
         self.started_at = time.monotonic()
         with log.open("wb") as output:
             self.process = subprocess.Popen(
-                command, env={**os.environ, **environment}, stdout=output, stderr=output
+                command,
+                env={**os.environ, **environment},
+                stdin=standard_input,
+                stdout=output,
+                stderr=output,
             )
 
     def wait_until(self, path: str, seconds: float = READY_SECONDS) -> float:

@@ -196,6 +196,19 @@ def test_sigterm_finishes_what_is_in_flight(small_server: LiveServer) -> None:
     assert not any(Path(f"/proc/{pid}").exists() for pid in workers)
 
 
+def test_a_service_ends_with_its_terminal(tmp_path: Path) -> None:
+    ours, terminal = os.openpty()
+    server = LiveServer({"HARK_ENGINE": "onnx"}, tmp_path / "log", standard_input=terminal)
+    try:
+        server.wait_until("/livez")
+        server.process.send_signal(signal.SIGHUP)
+        assert server.process.wait(timeout=10) == -signal.SIGHUP
+    finally:
+        server.process.kill()
+        os.close(ours)
+        os.close(terminal)
+
+
 def test_a_damaged_model_stops_the_start_with_its_name(tmp_path: Path) -> None:
     store = tmp_path / "store" / "urbansound" / "1"
     store.mkdir(parents=True)

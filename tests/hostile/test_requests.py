@@ -358,18 +358,23 @@ def test_refused_connections_take_no_places(strict_server: LiveServer) -> None:
             assert connection.answer().status_code == 200
 
 
+def wait_until_served(server: LiveServer) -> None:
+    """Wait until a new connection is taken: those before it have lost their places."""
+    deadline = time.monotonic() + 10
+    while True:
+        with Connection(server) as connection:
+            connection.send(head("GET /livez HTTP/1.1"))
+            if connection.answer().status_code == 200:
+                return
+        assert time.monotonic() < deadline, "the others keep their places"
+        time.sleep(0.1)
+
+
 def test_connections_without_a_word_give_their_places_back(strict_server: LiveServer) -> None:
     with ExitStack() as stack:
         for _ in range(20):
             stack.enter_context(Connection(strict_server))
-        deadline = time.monotonic() + 10
-        while True:
-            with Connection(strict_server) as connection:
-                connection.send(head("GET /livez HTTP/1.1"))
-                if connection.answer().status_code == 200:
-                    break
-            assert time.monotonic() < deadline, "they keep their places"
-            time.sleep(0.1)
+        wait_until_served(strict_server)
 
 
 def test_pipelined_requests_are_answered_in_order(strict_server: LiveServer) -> None:
@@ -409,14 +414,7 @@ def test_clients_that_do_not_read_are_left(strict_server: LiveServer) -> None:
             connection = stack.enter_context(Connection(strict_server))
             connection.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2_048)
             connection.send(head("GET /static-offline-docs/swagger-ui-bundle.js HTTP/1.1") * 4)
-        deadline = time.monotonic() + 10
-        while True:
-            with Connection(strict_server) as connection:
-                connection.send(head("GET /livez HTTP/1.1"))
-                if connection.answer().status_code == 200:
-                    break
-            assert time.monotonic() < deadline, "they are waited for"
-            time.sleep(0.1)
+        wait_until_served(strict_server)
 
 
 def test_headers_are_counted_once_where_the_body_comes_later(strict_server: LiveServer) -> None:
