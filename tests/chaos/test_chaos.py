@@ -5,7 +5,7 @@ from tests.chaos.run import Plan, run
 
 def test_nothing_is_wrong_or_lost_while_everything_breaks() -> None:
     plan = Plan(
-        seconds=8, engine="onnx", overload=1.5, burst=2, burst_seconds=1, kill_every=2,
+        seconds=6, engine="onnx", overload=1.5, burst=2, burst_seconds=1, kill_every=2,
         reload_every=3,
     )  # fmt: skip
     report = run(plan)

@@ -24,7 +24,7 @@ from tests.live_server import LiveServer, live_server
 from tests.sounds import encode, tone
 
 METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")
-EXAMPLES: Final = 50
+EXAMPLES: Final = 20
 
 # An upload is to be audio, which no schema can say. With clips for what the document calls binary,
 # a request that is valid has to be answered with 200.
