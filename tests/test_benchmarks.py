@@ -37,7 +37,7 @@ def test_a_short_run_measures_who_is_there_and_names_who_is_not(tmp_path: Path) 
     chosen = ["hark-onnx", "tutorial"]
     missing = [] if KERAS_ENVIRONMENT.exists() else ["hark-keras"]
     command = [
-        *(sys.executable, "-m", "benchmarks.bench", "--seconds", "1", "--connections", "1,2"),
+        *(sys.executable, "-m", "benchmarks.bench", "--seconds", "3", "--connections", "1,2"),
         *("--contenders", ",".join([*missing, *chosen]), "--out", str(tmp_path)),
     ]
     finished = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
