@@ -109,6 +109,7 @@ def document_access(app: FastAPI, *, needs_keys: bool) -> None:
 
     def describe_open_routes() -> dict[str, Any]:
         document = describe()
+        document["components"].pop("securitySchemes", None)
         for path in document["paths"].values():
             for operation in path.values():
                 operation.pop("security", None)

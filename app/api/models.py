@@ -38,7 +38,6 @@ def show_model(service: ServiceDependency, name: ModelNamePath) -> ModelDetail:
 
 @router.post(
     "/{name}/reload",
-    tags=["admin"],
     dependencies=[MAY_ADMINISTER],
     responses=problem_responses(401, 403, 404, 409, 422, 503, 504),
 )
