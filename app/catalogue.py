@@ -153,25 +153,30 @@ class Catalogue:
                     after[name] = await self._prepare(name)
                 except Exception as error:  # whatever it is, the others go on
                     self._note_failure(name, error)
-            try:
-                # At once, since new processes load all of them: also what another one's change
-                # takes away.
-                await self._change(after, change)
-            except Exception as error:
-                if len(after) == 1:
-                    self._note_failure(next(iter(after)), error)
-                    return
-            else:
-                for name in after:
+            # At once, since new processes load all of them: also what another one's change takes
+            # away. One that is refused is found by trying each.
+            failure = await self._attempt(after, change)
+            failures = dict.fromkeys(after, failure)
+            if failure is not None and len(after) > 1:
+                failures = {
+                    name: await self._attempt({name: serving}, change)
+                    for name, serving in after.items()
+                }
+            for name, failure in failures.items():
+                if failure is None:
                     self._note_success(name, before.get(name))
-                return
-            for name in after:
-                try:
-                    await self._change({name: after[name]}, change)
-                except Exception as error:
-                    self._note_failure(name, error)
                 else:
-                    self._note_success(name, before.get(name))
+                    self._note_failure(name, failure)
+
+    async def _attempt(
+        self, changes: dict[str, Serving | None], change: Change
+    ) -> Exception | None:
+        """Change models, and return why that failed, if it did."""
+        try:
+            await self._change(changes, change)
+        except Exception as error:
+            return error
+        return None
 
     async def _prepare(self, name: str) -> Serving | None:
         """Find what is to serve, and check the files of what is new; None where nothing is left."""

@@ -125,8 +125,7 @@ class HttpProtocol(HttpToolsProtocol):
         self._message_began = False
         self._has_shed = False
         self._close_after_message = False
-        self._header_bytes = 0
-        self._bytes_without_body = 0
+        self._bytes_without_body = 0  # of headers, of trailers, of a chunk's extensions
         self._header_timer: asyncio.TimerHandle | None = None
         self._closing_timer: asyncio.TimerHandle | None = None
         self._write_timer: asyncio.TimerHandle | None = None
@@ -147,10 +146,9 @@ class HttpProtocol(HttpToolsProtocol):
             self._start_header_timer()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._stop_header_timer()
-        self._stop_write_timer()
-        if self._closing_timer is not None:
-            self._closing_timer.cancel()  # or it would keep all of this for as long
+        for timer in (self._header_timer, self._write_timer, self._closing_timer):
+            if timer is not None:
+                timer.cancel()  # or it would keep all of this for as long
         self._limits.refused.discard(self)
         self._limits.uploads.discard(self)
         super().connection_lost(exc)
@@ -165,12 +163,10 @@ class HttpProtocol(HttpToolsProtocol):
         if self._is_over():
             return
         if began_in_headers and self._in_headers and not self._message_began:
-            self._check_header_bytes(self._header_bytes + len(data))
+            self._check_bytes_without_body(self._bytes_without_body + len(data))
         elif began_in_body and self._in_message:
-            # Trailers, or the extensions of a chunk, are no body that anybody counts.
-            silent = 0 if self._body_came else self._bytes_without_body + len(data)
-            self._bytes_without_body = silent
-            self._check_header_bytes(silent)
+            more = 0 if self._body_came else self._bytes_without_body + len(data)
+            self._check_bytes_without_body(more)
         if self._header_timer is None and (self._in_headers or self._idle()):
             self._start_header_timer()
 
@@ -184,7 +180,7 @@ class HttpProtocol(HttpToolsProtocol):
         self._message_began = True
         super().on_message_begin()
         self._in_headers = self._in_message = True
-        self._header_bytes = self._bytes_without_body = 0
+        self._bytes_without_body = 0
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if self._in_headers:  # trailers are of no use here, and would be kept without a limit
@@ -193,10 +189,11 @@ class HttpProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         self._in_headers = False
         self._stop_header_timer()
-        self._check_header_bytes(
+        self._check_bytes_without_body(
             len(self.url)
             + sum(len(name) + len(value) + _HEADER_PUNCTUATION for name, value in self.headers)
         )
+        self._bytes_without_body = 0
         self._check_transfer_encoding()
         if len(self.pipeline) >= _MAX_PIPELINED:
             self._refuse(_malformed())
@@ -298,8 +295,8 @@ class HttpProtocol(HttpToolsProtocol):
     def _idle(self) -> bool:
         return self.cycle is None or self.cycle.response_complete
 
-    def _check_header_bytes(self, n_bytes: int) -> None:
-        self._header_bytes = n_bytes
+    def _check_bytes_without_body(self, n_bytes: int) -> None:
+        self._bytes_without_body = n_bytes
         if n_bytes > self._limits.max_header_bytes:
             self._refuse(
                 HeadersTooLargeError(

@@ -92,7 +92,7 @@ class Settings(BaseSettings):
         None, description="The API keys' hashes and scopes; without it, classifying needs no key."
     )
     rate_limit: str | None = Field(
-        None, description="How often a client may classify, as in 60/minute; unlimited by default."
+        None, description="How often a client may ask, as in 60/minute; unlimited by default."
     )
     trusted_proxies: str | None = Field(
         None, description="Addresses of proxies whose X-Forwarded-For is believed, or *."

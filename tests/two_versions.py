@@ -13,10 +13,11 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from app.settings import DEFAULT_MODEL_STORE
 from tests.conftest import SAMPLES
+from tests.tiny_model import edit_manifest, read_manifest_json
 
 NAME: Final = "urbansound"
 SHIPPED: Final = DEFAULT_MODEL_STORE / NAME / "1"
@@ -96,18 +97,6 @@ def label_of_siren(version: int) -> str:
     return labels_of(version)[LABELS.index("siren")]
 
 
-def read_manifest(version: Path) -> dict[str, Any]:
-    """Read a version's manifest as plain values."""
-    manifest: dict[str, Any] = json.loads((version / "manifest.json").read_bytes())
-    return manifest
-
-
-def edit_manifest(folder: Path, /, **changes: object) -> None:
-    """Change fields of a version's manifest."""
-    manifest = {**read_manifest(folder), **changes}
-    (folder / "manifest.json").write_text(json.dumps(manifest))
-
-
 def with_flipped_byte(name: str) -> Damage:
     """Change one byte in the middle of a file."""
 
@@ -126,7 +115,7 @@ def without_file(name: str) -> Damage:
 
 def with_other_probe(version: Path) -> None:
     """Have the manifest promise another answer: only a process that computes finds out."""
-    probe = read_manifest(version)["probe"]
+    probe = read_manifest_json(version)["probe"]
     edit_manifest(version, probe={**probe, "probabilities": probe["probabilities"][::-1]})
 
 

@@ -200,8 +200,8 @@ async def _on_http_exception(request: Request, error: Exception) -> ProblemRespo
 
 
 async def _on_defect(request: Request, error: Exception) -> ProblemResponse:
-    # The trace belongs into the log (Starlette raises the error on, and the server logs it) and
-    # never into the answer.
+    # The trace belongs into the log, and never into the answer. The server logs it too, since
+    # Starlette raises the error on, but does not know of which request.
     logger.error(
         "a request failed in a way that it should not",
         extra={"request_id": record_of(request.scope).request_id},

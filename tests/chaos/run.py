@@ -39,7 +39,7 @@ from tests.chaos.faults import (
     kill_processes,
     sample_memory,
 )
-from tests.chaos.load import Load, Question, Tally
+from tests.chaos.load import PATIENCE_SECONDS, Load, Question, Tally
 from tests.chaos.outsider import PROBES, Outsider
 from tests.figures import ROOT, write_figures
 from tests.hostile.corpus import CORPUS
@@ -245,7 +245,7 @@ async def _run(plan: Plan, server: LiveServer, store: Path, key: str) -> Report:
     headers = {"Authorization": f"Bearer {key}"}
     clips, hostile = _questions(plan.engine, store)
     connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=2)
-    timeout = aiohttp.ClientTimeout(total=60)
+    timeout = aiohttp.ClientTimeout(total=PATIENCE_SECONDS)
     async with aiohttp.ClientSession(
         connector=connector, headers=headers, timeout=timeout
     ) as session:

@@ -100,13 +100,19 @@ def test_a_body_of_another_type_is_bounded_too(strict_client: httpx.Client) -> N
 # Clients that are too slow
 
 
+def trickle(connection: Connection, piece: bytes) -> float:
+    """Send a piece now and then until there is an answer, and return when that began."""
+    started = time.monotonic()
+    while not connection.has_answer() and time.monotonic() - started < 10:
+        connection.send(piece)
+        time.sleep(0.1)
+    return started
+
+
 def test_a_body_that_trickles_ends_in_time(strict_server: LiveServer) -> None:
     with Connection(strict_server) as connection:
         connection.send(head(POST, TYPE, f"Content-Length: {len(BODY)}") + BODY[:1_000])
-        started = time.monotonic()
-        while not connection.has_answer() and time.monotonic() - started < 10:
-            connection.send(b"-")
-            time.sleep(0.1)
+        started = trickle(connection, b"-")
         check_problem(connection.answer(), 408, "upload_too_slow")
     assert 1.4 < time.monotonic() - started < 4
 
@@ -114,10 +120,7 @@ def test_a_body_that_trickles_ends_in_time(strict_server: LiveServer) -> None:
 def test_headers_that_trickle_end_in_time(strict_server: LiveServer) -> None:
     with Connection(strict_server) as connection:
         connection.send(head(POST, TYPE)[:-2])
-        started = time.monotonic()
-        while not connection.has_answer() and time.monotonic() - started < 10:
-            connection.send(b"X: y\r\n")
-            time.sleep(0.1)
+        started = trickle(connection, b"X: y\r\n")
         check_problem(connection.answer(), 408, "headers_too_slow")
     assert 0.9 < time.monotonic() - started < 4
 
