@@ -62,7 +62,7 @@ chaos: $(VENV)/dev.stamp
 lock: $(VENV)/dev.stamp
 	$(BIN)/$(PIP_INSTALL) uv
 	$(BIN)/uv pip compile $(LOCK_OPTIONS) --extra dev --output-file requirements-dev.lock pyproject.toml
-	$(BIN)/uv pip compile $(LOCK_OPTIONS) --constraint requirements-dev.lock --extra keras \
+	$(BIN)/uv pip compile $(LOCK_OPTIONS) --constraint requirements-dev.lock --extra keras --extra av \
 		--output-file requirements.lock pyproject.toml
 	$(BIN)/uv pip compile $(LOCK_OPTIONS) --constraint requirements-dev.lock --extra onnx \
 		--output-file requirements-onnx.lock pyproject.toml
