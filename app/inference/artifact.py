@@ -52,6 +52,18 @@ class Probe(_Record):
     tolerance: float = Field(gt=0, lt=1)
 
 
+class Calibration(_Record):
+    """How far the model's probabilities can be believed; fitted on validation data.
+
+    `temperature` is a window's: each of its probabilities p becomes p**(1/temperature), normalised;
+    above 1 the model was too sure of itself. Below `uncertain_below`, a clip's top probability is
+    more likely wrong than right.
+    """
+
+    temperature: float = Field(gt=0, allow_inf_nan=False)
+    uncertain_below: float = Field(ge=0, le=1)
+
+
 class TrainingRecord(_Record):
     """Where a version comes from."""
 
@@ -69,7 +81,8 @@ class Manifest(_Record):
     """Everything about a version that serving and its readers need.
 
     `labels` are in the order of the model's outputs; `front_end` is a `FrontEndSpec` as plain
-    values; `files` maps each file of the version, but the manifest, to its sha256.
+    values; `files` maps each file of the version, but the manifest, to its sha256; `calibration` is
+    None where there was no validation data to fit it on, or where the version is older than it.
     """
 
     schema_version: Literal[1]
@@ -82,6 +95,7 @@ class Manifest(_Record):
     library_versions: dict[str, str]
     training: TrainingRecord
     metrics: dict[str, float]
+    calibration: Calibration | None = None
     probe: Probe
 
     @field_validator("labels")
