@@ -16,6 +16,7 @@ HarkError
 │   ├── MalformedRequestError     it is not HTTP
 │   ├── HeadersTooLargeError      more bytes of headers than the limit
 │   ├── HeadersTooSlowError       the headers did not arrive in time
+│   ├── InvalidParameterError     a parameter has a value that it cannot have
 │   └── UploadError               it does not carry one file
 │       ├── UploadTooLargeError       more bytes than the limit
 │       ├── UploadTooSlowError        the bytes did not arrive in time
@@ -158,6 +159,13 @@ class HeadersTooSlowError(RequestError):
 
     code = "headers_too_slow"
     title = "The request took too long"
+
+
+class InvalidParameterError(RequestError):
+    """A parameter has a value that it cannot have; the message begins with its name."""
+
+    code = "invalid_parameter"
+    title = "A parameter is not valid"
 
 
 class UploadError(RequestError):

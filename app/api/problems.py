@@ -22,6 +22,7 @@ STATUS_OF_ERROR: Final[dict[type[errors.HarkError], int]] = {
     errors.MalformedRequestError: 400,
     errors.HeadersTooLargeError: 431,
     errors.HeadersTooSlowError: 408,
+    errors.InvalidParameterError: 422,
     errors.UploadTooLargeError: 413,
     errors.UploadTooSlowError: 408,
     errors.CompressedUploadError: 415,
@@ -182,9 +183,8 @@ def _retry_after(error: errors.HarkError) -> dict[str, str]:
 async def _on_invalid_parameters(request: Request, error: Exception) -> ProblemResponse:
     assert isinstance(error, RequestValidationError)
     sentences = [f"{'.'.join(map(str, e['loc'][1:]))}: {e['msg']}" for e in error.errors()]
-    return problem_response(
-        request, 422, "invalid_parameter", "A parameter is not valid", "; ".join(sentences) + "."
-    )
+    kind = errors.InvalidParameterError
+    return problem_response(request, 422, kind.code, kind.title, "; ".join(sentences) + ".")
 
 
 async def _on_http_exception(request: Request, error: Exception) -> ProblemResponse:

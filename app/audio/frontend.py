@@ -1,11 +1,11 @@
 """FrontEnd: the one composition of decoding, waveform, windows and features."""
 
 from dataclasses import dataclass
-from time import perf_counter
 
 import numpy as np
 from numpy.typing import NDArray
 
+from app.audio.cutting import WHOLE, Cutting
 from app.audio.decode import AudioReader
 from app.audio.features import Tables, make_extractor, make_tables
 from app.audio.limits import DecodeLimits
@@ -22,16 +22,12 @@ class ClipFeatures:
         audio_seconds: float64 `[n_windows]`: how much of each window is the clip's own audio.
         duration_seconds: length of the whole clip.
         truncated: whether its file ended early.
-        decode_seconds: time spent from bytes to windows.
-        feature_seconds: time spent from windows to features.
     """
 
     features: NDArray[np.float32]
     audio_seconds: NDArray[np.float64]
     duration_seconds: float
     truncated: bool
-    decode_seconds: float
-    feature_seconds: float
 
 
 class FrontEnd:
@@ -41,6 +37,9 @@ class FrontEnd:
         spec: what to compute.
         tables: the spec's constant arrays, as `make_tables` returns them.
 
+    Attributes:
+        extract: maps windows `[n, window_samples]` to features `[n, *spec.feature_shape]`.
+
     Raises:
         ValueError: the tables do not fit the spec.
     """
@@ -48,40 +47,41 @@ class FrontEnd:
     def __init__(self, spec: FrontEndSpec, tables: Tables) -> None:
         self.spec = spec
         self.tables = tables
-        self._extract = make_extractor(spec, tables)
+        self.extract = make_extractor(spec, tables)
 
     @classmethod
     def build(cls, spec: FrontEndSpec) -> "FrontEnd":
         """Make a front end with tables fresh from librosa, as training does."""
         return cls(spec, make_tables(spec))
 
-    def windows(self, data: bytes | memoryview, limits: DecodeLimits | None = None) -> Windows:
+    def windows(
+        self,
+        data: bytes | memoryview,
+        limits: DecodeLimits | None = None,
+        cutting: Cutting = WHOLE,
+    ) -> Windows:
         """Decode a file's bytes and cut them into windows.
 
         Raises:
             AudioError: the bytes cannot be used.
+            InvalidParameterError: the clip cannot be cut so.
         """
         with AudioReader(data, limits) as reader:
-            waveform = canonical_waveform(reader, self.spec)
-            return cut_windows(waveform, self.spec, truncated=reader.truncated)
+            waveform = canonical_waveform(reader, self.spec, cutting)
+            return cut_windows(waveform, self.spec, cutting, truncated=reader.truncated)
 
     def features(
         self, data: bytes | memoryview, limits: DecodeLimits | None = None
     ) -> ClipFeatures:
-        """Compute the features of a file's bytes.
+        """Compute the features of a file's bytes, of all windows at once.
 
         Raises:
             AudioError: the bytes cannot be used.
         """
-        started = perf_counter()
         windows = self.windows(data, limits)
-        decoded = perf_counter()
-        features = self._extract(windows.samples)
         return ClipFeatures(
-            features=features,
+            features=self.extract(windows.samples),
             audio_seconds=windows.audio_seconds,
             duration_seconds=windows.duration_seconds,
             truncated=windows.truncated,
-            decode_seconds=decoded - started,
-            feature_seconds=perf_counter() - decoded,
         )

@@ -8,13 +8,17 @@ import numpy as np
 import soxr
 from numpy.typing import NDArray
 
+from app.audio.cutting import WHOLE, Cutting
 from app.audio.decode import AudioReader
 from app.audio.spec import FrontEndSpec, Padding
-from app.errors import EmptyAudioError, InvalidSamplesError
+from app.errors import EmptyAudioError, InvalidParameterError, InvalidSamplesError
 
 # Full scale is 1. Float files of integer scale (32 768) and hot mixes pass; far beyond them, a
 # power spectrum in float32 would overflow.
 MAX_PEAK: Final = 1e6
+# 66 dB below full scale: sixteen steps of a 16-bit file. The quietest of UrbanSound8K's labelled
+# clips (folds 1 to 3) reaches -61 dB, so that nothing that people could name is silence.
+SILENT_PEAK: Final = 5e-4
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,13 +26,16 @@ class Windows:
     """A clip as fixed windows.
 
     Attributes:
-        samples: float32 `[n_windows, window_samples]`.
+        samples: float32 `[n_windows, window_samples]`, a view where windows overlap: not to be
+            written to.
+        start_seconds: float64 `[n_windows]`: where in the clip each window begins.
         audio_seconds: float64 `[n_windows]`: how much of each window is the clip's own audio.
-        duration_seconds: length of the whole clip.
+        duration_seconds: length of what was cut.
         truncated: whether its file ended early.
     """
 
     samples: NDArray[np.float32]
+    start_seconds: NDArray[np.float64]
     audio_seconds: NDArray[np.float64]
     duration_seconds: float
     truncated: bool = False
@@ -45,21 +52,25 @@ def downmix(block: NDArray[np.float32]) -> NDArray[np.float32]:
     return block @ np.full(channels, 1 / channels, dtype=np.float32)
 
 
-def canonical_waveform(reader: AudioReader, spec: FrontEndSpec) -> NDArray[np.float32]:
-    """Decode, downmix and resample a clip to `spec.sample_rate_hz`.
+def canonical_waveform(
+    reader: AudioReader, spec: FrontEndSpec, cutting: Cutting = WHOLE
+) -> NDArray[np.float32]:
+    """Decode, downmix and resample a clip, or the part of it that is asked for.
 
     Works block by block, so that the whole clip is only ever held at the canonical rate: memory
-    is bounded by the longest duration, whatever the file's own rate and channels.
+    is bounded by the longest duration, whatever the file's own rate and channels. What lies behind
+    the part is not decoded.
 
     Returns:
-        float32 `[n_samples]`.
+        float32 `[n_samples]`, at `spec.sample_rate_hz`.
 
     Raises:
+        InvalidParameterError: the clip ends before the part begins.
         InvalidSamplesError: a sample is NaN, infinite, or beyond `MAX_PEAK`.
         EmptyAudioError: nothing is left at the canonical rate.
         AudioError: as `AudioReader.blocks`.
     """
-    blocks = _mono_blocks(reader)
+    blocks = _part(_mono_blocks(reader), reader.sample_rate_hz, cutting)
     if reader.sample_rate_hz == spec.sample_rate_hz:
         pieces = [block.copy() for block in blocks]
     else:
@@ -75,27 +86,82 @@ def canonical_waveform(reader: AudioReader, spec: FrontEndSpec) -> NDArray[np.fl
 
 
 def cut_windows(
-    waveform: NDArray[np.float32], spec: FrontEndSpec, *, truncated: bool = False
+    waveform: NDArray[np.float32],
+    spec: FrontEndSpec,
+    cutting: Cutting = WHOLE,
+    *,
+    truncated: bool = False,
 ) -> Windows:
-    """Cut a canonical waveform `[n_samples > 0]` into consecutive windows.
+    """Cut a canonical waveform `[n_samples > 0]`, which begins where `cutting` says, into windows.
 
-    The last window is filled up by `spec.padding`, unless what remains for it is shorter than
-    `spec.shortest_tail_seconds` and follows a whole window: then it is left out.
+    The last window is filled up by `spec.padding`, unless what no window before it has is shorter
+    than `spec.shortest_tail_seconds`: then it is left out.
+
+    Raises:
+        InvalidParameterError: the hop is longer than a window, or makes too many of them.
     """
-    size = spec.window_samples
-    n_whole, n_tail = divmod(len(waveform), size)
-    windows = waveform[: n_whole * size].reshape(n_whole, size)
-    audio_samples = [size] * n_whole
-    if n_whole == 0 or n_tail >= max(1, spec.shortest_tail_seconds * spec.sample_rate_hz):
-        tail = _pad(waveform[n_whole * size :], size, spec.padding)
-        windows = np.concatenate([windows, tail[np.newaxis]])
-        audio_samples.append(n_tail)
+    size, rate = spec.window_samples, spec.sample_rate_hz
+    duration_seconds = len(waveform) / rate
+    hop = cutting.hop_samples(size, rate)
+    n_windows = max(0, (len(waveform) - size) // hop + 1)
+    audio_samples = [size] * n_windows
+    n_left = len(waveform) - ((n_windows - 1) * hop + size if n_windows else 0)
+    if n_windows == 0 or n_left >= max(1, spec.shortest_tail_seconds * rate):
+        tail = waveform[n_windows * hop :]
+        audio_samples.append(len(tail))
+        waveform = np.concatenate([waveform[: n_windows * hop], _pad(tail, size, spec.padding)])
+        n_windows += 1
+    cutting.check_number(n_windows)
     return Windows(
-        samples=windows,
-        audio_seconds=np.array(audio_samples) / spec.sample_rate_hz,
-        duration_seconds=len(waveform) / spec.sample_rate_hz,
+        samples=_overlapping_windows(waveform, n_windows, size, hop),
+        start_seconds=cutting.start_seconds + np.arange(n_windows, dtype=np.float64) * hop / rate,
+        audio_seconds=np.array(audio_samples) / rate,
+        duration_seconds=duration_seconds,
         truncated=truncated,
     )
+
+
+def are_silent(windows: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Whether windows `[n_windows, window_samples]` hold nothing that could be heard: bool `[n]`.
+
+    Half of what lies between the highest and the lowest sample counts, so that a recorder's
+    constant offset is no sound.
+    """
+    silent: NDArray[np.bool_] = np.ptp(windows, axis=1) <= 2 * SILENT_PEAK
+    return silent
+
+
+def _overlapping_windows(
+    waveform: NDArray[np.float32], n_windows: int, size: int, hop: int
+) -> NDArray[np.float32]:
+    """View `[n_samples]` as `[n_windows, size]`, a window every `hop` samples, without a copy."""
+    strides = (hop * waveform.itemsize, waveform.itemsize)
+    waveform = np.ascontiguousarray(waveform)
+    return np.ndarray((n_windows, size), np.float32, buffer=waveform, strides=strides)
+
+
+def _part(
+    blocks: Iterator[NDArray[np.float32]], sample_rate_hz: int, cutting: Cutting
+) -> Iterator[NDArray[np.float32]]:
+    """Yield what lies between the start and the end that are asked for, of blocks `[n]`."""
+    if cutting.start_seconds == 0 and cutting.end_seconds is None:
+        yield from blocks
+        return
+    first = round(cutting.start_seconds * sample_rate_hz)
+    last = None if cutting.end_seconds is None else round(cutting.end_seconds * sample_rate_hz)
+    position = 0
+    for block in blocks:
+        wanted = block[max(0, first - position) : None if last is None else last - position]
+        position += len(block)
+        if len(wanted):
+            yield wanted
+        if last is not None and position >= last:
+            return
+    if position <= first:
+        raise InvalidParameterError(
+            f"start_seconds: the audio ends at {position / sample_rate_hz:g} seconds. Begin before "
+            "that."
+        )
 
 
 def _mono_blocks(reader: AudioReader) -> Iterator[NDArray[np.float32]]:

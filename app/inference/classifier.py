@@ -7,18 +7,22 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from app.audio.cutting import WHOLE, Cutting
 from app.audio.frontend import FrontEnd
 from app.audio.limits import DecodeLimits
+from app.audio.waveform import Windows, are_silent
 from app.errors import CorruptArtifactError, ProbeMismatchError
-from app.inference.artifact import ADVICE, Artifact, Probe
-from app.inference.classification import Classification, StageSeconds
+from app.inference.artifact import ADVICE, Artifact, Calibration, Probe
+from app.inference.classification import Classification, StageSeconds, Window
 from app.inference.engine import Engine, EngineName, load_engine
 from app.inference.probe import probe_wav
 from app.inference.store import ModelReference
 
-# Windows of a long clip go through the model in batches of this many, so that a ten-minute clip
-# needs no more memory for activations than a two-minute one.
+# Windows of a long clip become features and go through the model in batches of this many, so that a
+# clip of thousands of windows needs no more memory for them than one of a few.
 BATCH_WINDOWS: Final = 32
+# A probability of 0 has no logarithm; this is the smallest that float32 tells from it.
+_LEAST_PROBABILITY: Final = np.finfo(np.float32).tiny
 
 
 class Classifier:
@@ -29,6 +33,7 @@ class Classifier:
         labels: what the model's outputs mean, in order.
         front_end: makes the features that the model was trained on.
         engine: runs the model.
+        calibration: what its probabilities need so that they are as often right as they say.
     """
 
     def __init__(
@@ -37,11 +42,14 @@ class Classifier:
         labels: Sequence[str],
         front_end: FrontEnd,
         engine: Engine,
+        calibration: Calibration | None = None,
     ) -> None:
         self.reference = reference
         self.labels = tuple(labels)
         self._front_end = front_end
         self._engine = engine
+        self._temperature = calibration.temperature if calibration else 1.0
+        self._uncertain_below = calibration.uncertain_below if calibration else 0.0
 
     @classmethod
     def load(cls, artifact: Artifact, engine: EngineName = "keras") -> "Classifier":
@@ -59,12 +67,21 @@ class Classifier:
             front_end = FrontEnd(spec, artifact.front_end_tables())
         except ValueError as error:
             raise CorruptArtifactError(f"{reference}: {error}. {ADVICE}") from error
-        classifier = cls(reference, manifest.labels, front_end, load_engine(engine, artifact))
+        classifier = cls(
+            reference,
+            manifest.labels,
+            front_end,
+            load_engine(engine, artifact),
+            manifest.calibration,
+        )
         classifier.check_probe(manifest.probe)
         return classifier
 
     def classify(
-        self, data: bytes | memoryview, limits: DecodeLimits | None = None
+        self,
+        data: bytes | memoryview,
+        limits: DecodeLimits | None = None,
+        cutting: Cutting = WHOLE,
     ) -> Classification:
         """Classify a file's bytes.
 
@@ -72,27 +89,45 @@ class Classifier:
 
         Raises:
             AudioError: the bytes cannot be used.
+            InvalidParameterError: the clip cannot be cut so.
         """
-        clip = self._front_end.features(data, limits)
         started = perf_counter()
-        by_window = np.concatenate(
-            [
-                self._engine.predict(clip.features[start : start + BATCH_WINDOWS])
-                for start in range(0, len(clip.features), BATCH_WINDOWS)
-            ]
-        )
+        clip = self._front_end.windows(data, limits, cutting)
+        decode_seconds = perf_counter() - started
+        by_window, silent, feature_seconds, model_seconds = self._predict(clip.samples)
         probabilities = _average(by_window, clip.audio_seconds)
         return Classification(
             model=self.reference,
             duration_seconds=clip.duration_seconds,
             truncated=clip.truncated,
             probabilities=dict(zip(self.labels, probabilities.tolist(), strict=True)),
-            stage_seconds=StageSeconds(
-                decode=clip.decode_seconds,
-                features=clip.feature_seconds,
-                model=perf_counter() - started,
-            ),
+            windows=_windows(clip, by_window, silent),
+            silence=bool(silent.all()),
+            uncertain_below=self._uncertain_below,
+            stage_seconds=StageSeconds(decode_seconds, feature_seconds, model_seconds),
         )
+
+    def _predict(
+        self, windows: NDArray[np.float32]
+    ) -> tuple[NDArray[np.float32], NDArray[np.bool_], float, float]:
+        """Classify windows `[n, window_samples]`, batch by batch.
+
+        Returns:
+            Probabilities float32 `[n, n_labels]`; bool `[n]`, whether each is silent; and the
+            seconds that features and model took.
+        """
+        by_batch, silent = [], []
+        feature_seconds = model_seconds = 0.0
+        for start in range(0, len(windows), BATCH_WINDOWS):
+            batch = windows[start : start + BATCH_WINDOWS]
+            began = perf_counter()
+            silent.append(are_silent(batch))
+            features = self._front_end.extract(batch)
+            extracted = perf_counter()
+            by_batch.append(_tempered(self._engine.predict(features), self._temperature))
+            feature_seconds += extracted - began
+            model_seconds += perf_counter() - extracted
+        return np.concatenate(by_batch), np.concatenate(silent), feature_seconds, model_seconds
 
     def check_probe(self, probe: Probe) -> None:
         """Compare the answer to the probe with the one that was recorded at export.
@@ -131,3 +166,26 @@ def _average(
     weighted = audio_seconds @ by_window
     probabilities: NDArray[np.float64] = weighted / weighted.sum()
     return probabilities
+
+
+def _tempered(probabilities: NDArray[np.float32], temperature: float) -> NDArray[np.float32]:
+    """Divide the logits behind probabilities `[n, n_labels]` by a temperature.
+
+    Source: Guo et al., "On Calibration of Modern Neural Networks", ICML 2017. The softmax is undone
+    by a logarithm, which leaves logits up to a constant that the next softmax does not see.
+    """
+    if temperature == 1:
+        return probabilities
+    logits = np.log(np.maximum(probabilities, _LEAST_PROBABILITY)) / np.float32(temperature)
+    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+    tempered: NDArray[np.float32] = powers / powers.sum(axis=1, keepdims=True)
+    return tempered
+
+
+def _windows(
+    clip: Windows, by_window: NDArray[np.float32], silent: NDArray[np.bool_]
+) -> tuple[Window, ...]:
+    ends = clip.start_seconds + clip.audio_seconds
+    columns = (clip.start_seconds, ends, by_window, silent)
+    rows = zip(*(column.tolist() for column in columns), strict=True)
+    return tuple(Window(start, end, tuple(row), silence) for start, end, row, silence in rows)

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from app.audio.cutting import WHOLE, Cutting
 from app.audio.limits import DecodeLimits
 from app.inference.arena import ArenaReader
 from app.inference.engine import EngineName
@@ -26,12 +27,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)  # without slots: pickled with each request
 class Job:
-    """One upload to classify: with what, where it lies, and within what limits."""
+    """One upload to classify: with what, where it lies, within what limits, and which part."""
 
     model: ModelReference
     offset: int
     length: int
     limits: DecodeLimits
+    cutting: Cutting = WHOLE
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,11 +95,12 @@ def classify(job: Job) -> Classification:
 
     Raises:
         AudioError: the bytes cannot be used.
+        InvalidParameterError: the clip cannot be cut as it is asked for.
         ModelError: the model is unknown or refused.
     """
     assert _process is not None
     upload = _process.uploads.read(job.offset, job.length)
-    return _classifier(_process, job.model).classify(upload, job.limits)
+    return _classifier(_process, job.model).classify(upload, job.limits, job.cutting)
 
 
 def _classifier(process: _Process, model: ModelReference) -> Classifier:

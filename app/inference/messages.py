@@ -15,12 +15,12 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from app.errors import HarkError
-from app.inference.classification import Classification, StageSeconds
+from app.inference.classification import Classification, StageSeconds, Window
 from app.inference.compute import Job, Start
 from app.inference.store import ModelReference
 
 MAX_PACKET_BYTES: Final = 65_536
-MAX_MESSAGE_BYTES: Final = 10_000_000  # of an answer, or of a trace
+MAX_MESSAGE_BYTES: Final = 50_000_000  # of an answer of 5 000 windows and 1 000 labels
 
 _LENGTH: Final = struct.Struct("!I")
 
@@ -133,7 +133,8 @@ def _with_subclasses(error_type: type[Exception]) -> Iterator[type[Exception]]:
 _KNOWN: Final[dict[tuple[str, str], type]] = {
     (part.__module__, part.__qualname__): part
     for part in (
-        *(Started, Progress, Answer, Classification, StageSeconds, ModelReference, RuntimeError),
+        *(Started, Progress, Answer, RuntimeError),
+        *(Classification, Window, StageSeconds, ModelReference),
         *_with_subclasses(HarkError),
     )
 }

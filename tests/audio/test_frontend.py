@@ -77,8 +77,6 @@ def test_a_clip_says_how_long_it_is(
     assert clip.features.shape == (len(audio_seconds), 40, 173, 1)
     assert clip.duration_seconds == pytest.approx(seconds, abs=1e-4)
     assert clip.audio_seconds == pytest.approx(audio_seconds, abs=1e-4)
-    assert clip.decode_seconds > 0
-    assert clip.feature_seconds > 0
 
 
 @pytest.mark.parametrize("padding", ["zeros", "repeat"])

@@ -5,11 +5,14 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
+import scipy.special
 from numpy.typing import NDArray
 
+from app.audio.cutting import Cutting
 from app.audio.frontend import FrontEnd
 from app.audio.limits import DecodeLimits
 from app.errors import AudioTooLongError, NotAudioError
+from app.inference.artifact import Calibration
 from app.inference.classification import Classification, StageSeconds
 from app.inference.classifier import BATCH_WINDOWS, Classifier
 from app.inference.engine import load_engine
@@ -133,7 +136,7 @@ def test_the_time_is_told_by_stage(classifier: Classifier) -> None:
 
 def classification(**probabilities: float) -> Classification:
     stages = StageSeconds(decode=0, features=0, model=0)
-    return Classification(ModelReference("m", 1), 1.0, False, probabilities, stages)
+    return Classification(ModelReference("m", 1), 1.0, False, probabilities, (), False, 0.0, stages)
 
 
 def test_the_most_probable_come_first() -> None:
@@ -146,3 +149,54 @@ def test_the_most_probable_come_first() -> None:
 def test_equals_keep_the_models_order() -> None:
     answer = classification(z=0.3, a=0.3, m=0.4)
     assert answer.top() == [("m", 0.4), ("z", 0.3), ("a", 0.3)]
+
+
+def with_calibration(tiny: TinyModel, calibration: Calibration | None) -> Classifier:
+    artifact = tiny.open()
+    front_end = FrontEnd(artifact.manifest.front_end_spec, artifact.front_end_tables())
+    engine = load_engine("onnx", artifact)
+    return Classifier(tiny.reference, LABELS, front_end, engine, calibration)
+
+
+@pytest.mark.parametrize("temperature", [0.5, 1.0, 1.7, 30.0])
+def test_a_temperature_divides_the_logits_of_each_window(
+    tiny: TinyModel, temperature: float
+) -> None:
+    clip = wav(medley(2.4))
+    plain = with_calibration(tiny, None).classify(clip)
+    tempered = with_calibration(tiny, Calibration(temperature=temperature, uncertain_below=0.5))
+    answer = tempered.classify(clip)
+    for before, after in zip(plain.windows, answer.windows, strict=True):
+        expected = scipy.special.softmax(np.log(before.probabilities) / temperature)
+        assert after.probabilities == pytest.approx(expected, abs=1e-5)
+    assert math.fsum(answer.probabilities.values()) == pytest.approx(1, abs=1e-9)
+
+
+def test_an_answer_below_the_threshold_is_uncertain(tiny: TinyModel) -> None:
+    clip = wav(sound("tone", seed=500))
+    highest = with_calibration(tiny, None).classify(clip).top(1)[0][1]
+    for threshold, uncertain in [(highest - 1e-6, False), (highest + 1e-6, True)]:
+        calibration = Calibration(temperature=1.0, uncertain_below=threshold)
+        assert with_calibration(tiny, calibration).classify(clip).uncertain is uncertain
+
+
+def test_silence_is_told_of_each_window(classifier: Classifier) -> None:
+    clip = np.concatenate([sound("tone", seed=1), np.zeros(RATE_HZ), np.zeros(RATE_HZ // 2)])
+    answer = classifier.classify(wav(clip))
+    assert [window.silence for window in answer.windows] == [False, True, True]
+    assert not answer.silence
+    nothing = classifier.classify(wav(np.zeros(RATE_HZ)))
+    assert nothing.silence
+    assert nothing.uncertain
+
+
+def test_windows_have_times_and_make_the_average(classifier: Classifier) -> None:
+    cutting = Cutting(start_seconds=0.5, end_seconds=4.75, hop_seconds=0.5)
+    answer = classifier.classify(wav(medley(6.0)), cutting=cutting)
+    times = [(window.start_seconds, window.end_seconds) for window in answer.windows]
+    assert times[:3] == [(0.5, 1.5), (1.0, 2.0), (1.5, 2.5)]
+    assert times[-1] == (4.0, 4.75)
+    assert answer.duration_seconds == 4.25
+    seconds = [end - start for start, end in times]
+    expected = averaged_by_hand([w.probabilities for w in answer.windows], seconds)
+    assert answer.probabilities == pytest.approx(expected, abs=1e-6)

@@ -10,7 +10,7 @@ import pytest
 from app import errors
 from app.audio.limits import DecodeLimits
 from app.inference import messages
-from app.inference.classification import Classification, StageSeconds
+from app.inference.classification import Classification, StageSeconds, Window
 from app.inference.compute import Job
 from app.inference.messages import Answer, NumberedJob, Progress, Started
 from app.inference.store import ModelReference, ModelStore
@@ -22,6 +22,9 @@ ANSWER = Answer(
         4.0,
         True,
         {"tone": 0.75, "noise": 0.25},
+        (Window(0.0, 3.5, (0.8, 0.2), silence=False),),
+        False,
+        0.4,
         StageSeconds(0.1, 0.2, 0.3),
     ),
     None,
