@@ -65,7 +65,7 @@ def classify(
             help="The version is a number, stable or canary.",
         ),
     ] = "urbansound",
-    top_k: Annotated[int, typer.Option(help="How many labels to show.", min=1)] = 5,
+    top_k: Annotated[int, typer.Option(help="How many labels to show.", min=1, max=1000)] = 5,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")] = False,
     engine: Engine = None,
     store: Store = DEFAULT_MODEL_STORE,
@@ -116,9 +116,13 @@ def _resolve(store: "ModelStore", model: str) -> "ModelReference":
 
 def _show_answer(file: Path, answer: "Classification", top_k: int, as_json: bool) -> None:
     if as_json:
+        from app.api.options import ClassifyOptions
         from app.api.schemas import ClassificationAnswer
 
-        content: dict[str, Any] = ClassificationAnswer.of(answer, top_k).model_dump()
+        options = ClassifyOptions(top_k=top_k)
+        content: dict[str, Any] = ClassificationAnswer.of(answer, options).model_dump(
+            exclude_none=True
+        )
         print(json.dumps({"file": str(file), **content}))
         return
     from rich.console import Console

@@ -12,7 +12,7 @@ from fastapi.responses import RedirectResponse
 from fastapi_offline import FastAPIOffline
 from prometheus_client import CollectorRegistry
 
-from app.api import classify, models, probes
+from app.api import batch, classify, huggingface, models, probes
 from app.api.access import API_KEY_HEADER, Access, document_access
 from app.api.body_limits import BodyLimits
 from app.api.problems import add_problem_handlers, problem_responses
@@ -78,7 +78,7 @@ def create_app(settings: Settings, registry: CollectorRegistry | None = None) ->
     _surround(app, service, tracing)
     add_problem_handlers(app)
     app.add_api_route("/", _to_documentation, include_in_schema=False)
-    for module in (classify, models, probes):
+    for module in (classify, batch, models, huggingface, probes):
         app.include_router(module.router)
     document_access(app, needs_keys=access.needs_keys)
     return app

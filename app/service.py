@@ -2,10 +2,11 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from typing import Final
 
+from app.audio.cutting import WHOLE, Cutting
 from app.catalogue import Catalogue, Reloaded
 from app.errors import HarkError, OverloadedError, UploadTooSlowError
 from app.inference.arena import Arena, Block
@@ -138,7 +139,12 @@ class Service:
             self._receiving.pop(timeout, None)
 
     async def classify(
-        self, name: str | None, version: str | None, upload: Block, give_up_at: float
+        self,
+        name: str | None,
+        version: str | None,
+        upload: Block,
+        give_up_at: float,
+        cutting: Cutting = WHOLE,
     ) -> Classification:
         """Classify an upload that has been received whole.
 
@@ -147,24 +153,82 @@ class Service:
             version: a number or an alias, or None for what serves.
             upload: the file.
             give_up_at: when nobody waits any more, on the system's monotonic clock.
+            cutting: which part of it, in which windows.
 
         Raises:
             AudioError: the bytes cannot be used.
+            InvalidParameterError: the clip cannot be cut so.
             ModelError: the version is unknown or refused.
             UnavailableError: the service cannot answer now.
         """
-        started = time.monotonic()
         # Now, and not before the upload came: what serves may have changed meanwhile.
         model: ModelReference = self.catalogue.resolve(name, version)
-        job = Job(model, upload.offset, upload.length, self._limits)
+        job = Job(model, upload.offset, upload.length, self._limits, cutting)
         upload.handed_over = True  # a process may still read it when nobody waits any more
-        answer = await self._fleet.classify(
-            job, max(0.0, give_up_at - started), lambda: self._give_back(upload)
-        )
+        return await self._compute(job, give_up_at, lambda: self._give_back(upload))
+
+    async def classify_each(
+        self,
+        name: str | None,
+        version: str | None,
+        upload: Block,
+        extents: Sequence[tuple[int, int]],
+        give_up_at: float,
+        cutting: Cutting = WHOLE,
+    ) -> list[Classification | Exception]:
+        """Classify several files that lie in one block, each for itself.
+
+        No more at a time than there are compute processes, so that others get their turn between.
+
+        Args:
+            name: a model's, or None for the default.
+            version: a number or an alias, or None for what serves.
+            upload: the files.
+            extents: where in it each lies: its start and its length, in bytes.
+            give_up_at: when nobody waits any more, on the system's monotonic clock.
+            cutting: which part of each, in which windows.
+
+        Returns:
+            In the order of `extents`, each file's answer, or why there is none.
+
+        Raises:
+            ModelError: the version is unknown or refused.
+        """
+        model = self.catalogue.resolve(name, version)
+        places = asyncio.Semaphore(self.workers.count)
+        n_left = len(extents)
+        upload.handed_over = True
+
+        def on_settled() -> None:
+            nonlocal n_left
+            n_left -= 1
+            if n_left == 0:
+                self._give_back(upload)
+
+        async def classify_one(start: int, length: int) -> Classification | Exception:
+            job = Job(model, upload.offset + start, length, self._limits, cutting)
+            begun = False
+            try:
+                async with places:
+                    begun = True
+                    return await self._compute(job, give_up_at, on_settled)
+            except Exception as error:  # whatever it is, the others go on
+                return error
+            finally:
+                if not begun:
+                    on_settled()
+
+        return await asyncio.gather(*(classify_one(*extent) for extent in extents))
+
+    async def _compute(
+        self, job: Job, give_up_at: float, on_settled: Callable[[], None]
+    ) -> Classification:
+        started = time.monotonic()
+        answer = await self._fleet.classify(job, max(0.0, give_up_at - started), on_settled)
         stages = answer.stage_seconds
         computed = stages.decode + stages.features + stages.model
         waited = max(0.0, time.monotonic() - started - computed)
-        self.metrics.observe_classification(answer, upload.length, waited)
+        self.metrics.observe_classification(answer, job.length, waited)
         return answer
 
     def _give_up_a_slow_upload(self) -> None:

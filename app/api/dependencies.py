@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import Depends, Path, Query, Request
+from fastapi import Depends, Path, Request
 
 from app.service import Service
 
@@ -21,4 +21,3 @@ VersionPath = Annotated[
         description="A version of the model: its number, or an alias (stable, canary).",
     ),
 ]
-TopK = Annotated[int, Query(ge=1, le=1000, description="How many labels `top` names at the most.")]

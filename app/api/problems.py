@@ -1,6 +1,7 @@
 """Problems: every error as `application/problem+json` (RFC 9457), and the status of each."""
 
 import logging
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -11,6 +12,7 @@ from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
 from app import errors
+from app.api.options import in_words
 from app.api.request_context import REQUEST_ID_HEADER, record_of
 from app.api.security_headers import HEADERS_OF_DATA
 
@@ -60,6 +62,13 @@ RETRY_AFTER_SECONDS: Final[dict[type[errors.HarkError], int]] = {
 
 
 _LONGEST_INSTANCE: Final = 200
+# Status, code, title and detail of what should not be.
+_DEFECT: Final = (
+    500,
+    "internal_error",
+    "Something went wrong here",
+    "The service failed in a way that it should not. Report it with the request_id.",
+)
 
 
 class Problem(BaseModel):
@@ -82,7 +91,12 @@ class ProblemResponse(JSONResponse):
 
 
 def problem_response(
-    request: Request, status: int, code: str, title: str, detail: str, **headers: str
+    request: Request,
+    status: int,
+    code: str,
+    title: str,
+    detail: str,
+    headers: Mapping[str, str] | None = None,
 ) -> ProblemResponse:
     """Compose the answer for a problem, and count it."""
     record = record_of(request.scope)
@@ -90,6 +104,18 @@ def problem_response(
     problem = _problem(status, code, title, detail, request.url.path, record.request_id)
     request.app.state.service.metrics.count_error(code)
     return ProblemResponse(problem.model_dump(), status_code=status, headers=headers)
+
+
+def problem_of(request: Request, error: Exception) -> Problem:
+    """Describe, and count, what befell a part of a request whose other parts are answered."""
+    record = record_of(request.scope)
+    if isinstance(error, errors.HarkError):
+        status, code, title, detail = status_of(type(error)), error.code, error.title, str(error)
+    else:
+        _log_defect(request, error)
+        status, code, title, detail = _DEFECT
+    request.app.state.service.metrics.count_error(code)
+    return _problem(status, code, title, detail, request.url.path, record.request_id)
 
 
 def problem_before_a_request(
@@ -170,7 +196,7 @@ async def _on_hark_error(request: Request, error: Exception) -> ProblemResponse:
     headers = _retry_after(error)
     if status == HTTPStatus.UNAUTHORIZED:
         headers["WWW-Authenticate"] = "Bearer"
-    return problem_response(request, status, error.code, error.title, str(error), **headers)
+    return problem_response(request, status, error.code, error.title, str(error), headers)
 
 
 def _retry_after(error: errors.HarkError) -> dict[str, str]:
@@ -182,9 +208,9 @@ def _retry_after(error: errors.HarkError) -> dict[str, str]:
 
 async def _on_invalid_parameters(request: Request, error: Exception) -> ProblemResponse:
     assert isinstance(error, RequestValidationError)
-    sentences = [f"{'.'.join(map(str, e['loc'][1:]))}: {e['msg']}" for e in error.errors()]
     kind = errors.InvalidParameterError
-    return problem_response(request, 422, kind.code, kind.title, "; ".join(sentences) + ".")
+    detail = in_words(error.errors(), n_outer=1)
+    return problem_response(request, 422, kind.code, kind.title, detail)
 
 
 async def _on_http_exception(request: Request, error: Exception) -> ProblemResponse:
@@ -196,23 +222,24 @@ async def _on_http_exception(request: Request, error: Exception) -> ProblemRespo
         405: f"{request.method} is not possible at {request.url.path[:200]}. See GET /docs.",
     }.get(error.status_code, str(error.detail))
     headers = dict(error.headers or {})
-    return problem_response(request, status, code, status.phrase, detail, **headers)
+    return problem_response(request, status, code, status.phrase, detail, headers)
 
 
 async def _on_defect(request: Request, error: Exception) -> ProblemResponse:
+    _log_defect(request, error)
+    return problem_response(
+        request,
+        *_DEFECT,
+        # Starlette answers defects outside of the middleware that adds it elsewhere.
+        {REQUEST_ID_HEADER: record_of(request.scope).request_id, **HEADERS_OF_DATA},
+    )
+
+
+def _log_defect(request: Request, error: Exception) -> None:
     # The trace belongs into the log, and never into the answer. The server logs it too, since
     # Starlette raises the error on, but does not know of which request.
     logger.error(
         "a request failed in a way that it should not",
         extra={"request_id": record_of(request.scope).request_id},
         exc_info=error,
-    )
-    return problem_response(
-        request,
-        500,
-        "internal_error",
-        "Something went wrong here",
-        "The service failed in a way that it should not. Report it with the request_id.",
-        # Starlette answers defects outside of the middleware that adds it elsewhere.
-        **{REQUEST_ID_HEADER: record_of(request.scope).request_id, **HEADERS_OF_DATA},
     )

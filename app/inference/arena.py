@@ -22,13 +22,14 @@ class Block:
     Attributes:
         offset: where it begins, in bytes.
         length: how much has been written.
+        reach: how much of it has ever been written to.
         handed_over: whether it is given back by those who read it, and not by who took it.
     """
 
     def __init__(self, arena: "Arena", offset: int) -> None:
         self._arena = arena
         self.offset = offset
-        self.length = 0
+        self.length = self.reach = 0
         self.handed_over = False
 
     def write(self, data: bytes | memoryview) -> None:
@@ -43,6 +44,20 @@ class Block:
         start = self.offset + self.length
         self._arena.memory[start : start + len(data)] = data
         self.length = end
+        self.reach = max(self.reach, end)
+
+    def view(self) -> memoryview:
+        """Return what has been written, in place."""
+        return memoryview(self._arena.memory)[self.offset : self.offset + self.length]
+
+    def rewrite(self, data: bytes) -> None:
+        """Write bytes in place of what has been written.
+
+        Raises:
+            ValueError: they do not fit.
+        """
+        self.length = 0
+        self.write(data)
 
 
 class Arena:
@@ -76,7 +91,7 @@ class Arena:
 
     def give_back(self, block: Block) -> None:
         """Return a block after its last use."""
-        if block.length > KEPT_BYTES:
+        if block.reach > KEPT_BYTES:
             kept_end = block.offset + KEPT_BYTES
             self.memory.madvise(mmap.MADV_REMOVE, kept_end, self._stride - KEPT_BYTES)
         self._free.append(block.offset)

@@ -24,9 +24,10 @@ def test_a_sample_gets_the_documented_answer(client: httpx.Client, sample: Path)
     assert response.status_code == 200
     answer = response.json()
     assert set(answer) == {
-        "model", "duration_seconds", "truncated", "label", "probabilities", "top",
+        "model", "duration_seconds", "truncated", "label", "silence", "uncertain",
+        "probabilities", "top", "events",
     }  # fmt: skip
-    assert answer["truncated"] is False
+    assert (answer["truncated"], answer["silence"], answer["uncertain"]) == (False,) * 3
     assert answer["model"]["name"] == "urbansound"
     assert answer["duration_seconds"] == pytest.approx(4.0, abs=0.01)
     assert set(answer["probabilities"]) == CLASSES

@@ -9,7 +9,8 @@ from typing import Final
 from fastapi import Request
 from starlette.types import Message
 
-from app.api.uploads import PartLimits, receive_upload
+from app.api.multipart import PartLimits
+from app.api.uploads import receive_upload
 from app.errors import RequestError
 from app.inference.arena import Arena
 from tests.fuzz.targets import Note, Target, names_of, note_nothing, unexpected
@@ -95,7 +96,8 @@ def _receive(
         coroutine.close()
         _arena.give_back(block)
     written = _arena.memory[block.offset : block.offset + block.length]
-    if block.length > len(body) or (outcome == RECEIVED and written not in body):
+    decoded = body.lstrip().startswith(b"{")  # base64 in JSON is not what was sent
+    if block.length > len(body) or (outcome == RECEIVED and not decoded and written not in body):
         raise unexpected("something is written that was not sent", written=written)
     note(f"{outcome} {block.length.bit_length()}")
     return outcome, written if outcome == RECEIVED else None

@@ -1,0 +1,89 @@
+"""JSON bodies: audio as base64, with options: `{"inputs": "...", "parameters": {...}}`."""
+
+import binascii
+from collections.abc import Mapping
+from typing import Any, Final
+
+from pydantic import BaseModel, Field
+from pydantic_core import from_json
+
+from app.api.options import ClassifyOptions
+from app.errors import MalformedUploadError, MissingFileError
+from app.inference.arena import Block
+
+_WHITE_SPACE: Final = b" \t\r\n"
+_HOW_TO: Final = 'Send {"inputs": "<the file as base64>", "parameters": {"top_k": 3}}.'
+
+
+class JsonUpload(BaseModel):
+    """A file as base64, and options."""
+
+    inputs: str = Field(
+        description="The file's bytes as base64.", json_schema_extra={"format": "base64-audio"}
+    )
+    parameters: ClassifyOptions | None = Field(None, description="Options, by name.")
+
+
+def is_json(upload: Block, content_type: str) -> bool:
+    """Whether a body is JSON: it begins as an object does, which no audio file does.
+
+    What begins as another JSON value is JSON only if its Content-Type says so.
+    """
+    first = upload.view()[:64].tobytes().lstrip(_WHITE_SPACE)[:1]
+    kind = content_type.partition(";")[0].strip().lower()
+    return first == b"{" or (first in (b"[", b'"') and kind.endswith("json"))
+
+
+def take_audio(upload: Block) -> Mapping[str, Any]:
+    """Replace a block's JSON by the audio in it, and return the parameters beside that.
+
+    Raises:
+        MalformedUploadError: it is no JSON object, or its base64 is none.
+        MissingFileError: it has no `inputs`.
+    """
+    content = parse_object(upload.view(), _HOW_TO)
+    inputs = content.get("inputs")
+    if not isinstance(inputs, str):
+        raise MissingFileError(f"The JSON has no text under 'inputs'. {_HOW_TO}")
+    parameters = content.get("parameters")
+    if parameters is None:
+        parameters = {}
+    if not isinstance(parameters, dict):
+        raise MalformedUploadError(f"The JSON's 'parameters' are no object. {_HOW_TO}")
+    upload.rewrite(decode_base64(inputs, "inputs"))
+    return parameters
+
+
+def parse_object(body: memoryview, how_to: str) -> dict[str, Any]:
+    """Parse a JSON object.
+
+    Raises:
+        MalformedUploadError: it is none.
+    """
+    try:
+        content = from_json(body.tobytes(), allow_inf_nan=False, cache_strings="none")
+    except ValueError as error:
+        raise MalformedUploadError(f"The body is not valid JSON: {error}. {how_to}") from error
+    if not isinstance(content, dict):
+        raise MalformedUploadError(f"The JSON is no object. {how_to}")
+    return content
+
+
+def decode_base64(text: str, name: str) -> bytes:
+    """Decode base64, in one of its two alphabets, with or without a data URL's head.
+
+    Raises:
+        MalformedUploadError: it is not base64.
+    """
+    if text.startswith("data:"):
+        text = text.partition(",")[2]
+    try:
+        encoded = text.encode("ascii").translate(_TO_STANDARD_ALPHABET, _WHITE_SPACE).rstrip(b"=")
+        return binascii.a2b_base64(encoded + b"=" * (-len(encoded) % 4), strict_mode=True)
+    except ValueError as error:  # binascii.Error and UnicodeEncodeError are such
+        raise MalformedUploadError(
+            f"The text under {name!r} is not base64 ({error}). Encode the file: base64 -w0 FILE"
+        ) from error
+
+
+_TO_STANDARD_ALPHABET: Final = bytes.maketrans(b"-_", b"+/")

@@ -1,0 +1,136 @@
+"""What a client may choose: the same options by the same names, however a request comes in."""
+
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any, Final, Literal
+
+from fastapi import Query
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic.json_schema import SkipJsonSchema
+
+from app.audio.cutting import Cutting
+from app.errors import InvalidParameterError
+from app.inference.events import DEFAULT_THRESHOLD
+
+AnswerFormat = Literal["json", "csv", "audacity"]
+
+_LONGEST_SECONDS: Final = 86_400.0
+_Unset = SkipJsonSchema[None]  # None is what is not given, and nothing that could be
+
+
+class ClassifyOptions(BaseModel):
+    """What is looked at, and how much of the answer is told."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    top_k: int = Field(
+        5, ge=1, le=1000, description="How many labels `top` names at the most.", examples=[3]
+    )
+    threshold: float | _Unset = Field(
+        None,
+        ge=0,
+        le=1,
+        description="The least probability of what `top` names, and of `events` (0.5 there, where "
+        "none is given).",
+        examples=[0.3],
+    )
+    labels: list[Annotated[str, Field(json_schema_extra={"format": "label"})]] | _Unset = Field(
+        None,
+        min_length=1,
+        max_length=1000,
+        description="Answer for these labels only, given once each or separated by commas. Their "
+        "probabilities stay what they are among all labels.",
+        examples=[["siren", "car_horn"]],
+    )
+    windows: bool = Field(
+        False, description="Whether to answer for each window too.", examples=[True]
+    )
+    hop_seconds: float | _Unset = Field(
+        None,
+        ge=0.05,
+        le=60,
+        description="From the start of one window to that of the next, at most a window; a whole "
+        "window where none is given.",
+        examples=[1.0],
+    )
+    start_seconds: float = Field(
+        0.0, ge=0, le=_LONGEST_SECONDS, description="Where in the audio to begin.", examples=[0.5]
+    )
+    end_seconds: float | _Unset = Field(
+        None,
+        gt=0,
+        le=_LONGEST_SECONDS,
+        description="Where in the audio to end; its own end where none is given.",
+        examples=[3.5],
+    )
+
+    @field_validator("labels", mode="before")
+    @classmethod
+    def _split(cls, labels: Any) -> Any:
+        listed = [labels] if isinstance(labels, str) else labels
+        if not isinstance(listed, list) or not all(isinstance(each, str) for each in listed):
+            return labels  # for the type's own complaint
+        parts = [part.strip() for each in listed for part in each.split(",")]
+        return [part for part in parts if part]
+
+    @model_validator(mode="after")
+    def _check_order(self) -> "ClassifyOptions":
+        if self.end_seconds is not None and self.end_seconds <= self.start_seconds:
+            raise ValueError("end_seconds must come after start_seconds")
+        return self
+
+    @property
+    def event_threshold(self) -> float:
+        """How probable a label must be in a window to be an event."""
+        return DEFAULT_THRESHOLD if self.threshold is None else self.threshold
+
+    @property
+    def cutting(self) -> Cutting:
+        """Which part of the audio is looked at, and in which windows."""
+        return Cutting(self.start_seconds, self.end_seconds, self.hop_seconds)
+
+    def updated(self, parameters: Mapping[str, Any]) -> "ClassifyOptions":
+        """Return the options with those replaced that a body carries.
+
+        Raises:
+            InvalidParameterError: there is no such option, or it cannot have that value.
+        """
+        if not parameters:
+            return self
+        options = {name: getattr(self, name) for name in self.model_fields_set & _NAMES}
+        try:
+            return ClassifyOptions.model_validate({**options, **parameters})
+        except ValidationError as error:
+            raise InvalidParameterError(in_words(error.errors())) from error
+
+
+class QueryOptions(ClassifyOptions):
+    """The same, and the form of the answer."""
+
+    format: AnswerFormat | _Unset = Field(
+        None,
+        description="The form of the answer: `json`; `csv`, with a row for each event (for each "
+        "window, with `windows`); or `audacity`, the events as a label track. Where none is given, "
+        "the Accept header decides.",
+        examples=["csv"],
+    )
+
+
+_NAMES: Final = frozenset(ClassifyOptions.model_fields)
+Options = Annotated[QueryOptions, Query()]
+
+
+def in_words(errors: Iterable[Mapping[str, Any]], n_outer: int = 0) -> str:
+    """Say which parameters are wrong and why, in a sentence.
+
+    Args:
+        errors: as pydantic tells them.
+        n_outer: how many parts of each place say where the parameters came from.
+    """
+    complaints = []
+    for error in errors:
+        name = ".".join(str(part) for part in error["loc"][n_outer:])
+        complaint = error["msg"].removeprefix("Value error, ")
+        if error["type"] == "extra_forbidden":
+            complaint = f"there is no such parameter. There is: {', '.join(sorted(_NAMES))}"
+        complaints.append(f"{name[:64]}: {complaint}" if name else complaint)
+    return "; ".join(complaints) + "."
