@@ -3,7 +3,7 @@
 import base64
 import json
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import httpx
@@ -61,7 +61,7 @@ def test_httpx_streams_a_body_of_unknown_length(
     assert client.post("/v1/classify", content=pieces()).json() == expected
 
 
-ENCODINGS = {
+ENCODINGS: dict[str, Callable[[bytes], bytes]] = {
     "standard": base64.b64encode,
     "for URLs": base64.urlsafe_b64encode,
     "without padding": lambda data: base64.b64encode(data).rstrip(b"="),
