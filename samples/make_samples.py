@@ -1,9 +1,10 @@
 """Makes the clips in samples/: synthesised here, so that the project carries nobody's recordings.
 
-Each imitates one of the sounds that the shipped model knows, as WAV and as MP3.
+Each imitates one of the sounds that the shipped model knows, as WAV and as MP3; `medley.mp3` is a
+longer recording, of all of them and a silence.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -75,13 +76,28 @@ SAMPLES: Final[dict[str, Callable[[np.random.Generator], Waveform]]] = {
 def main() -> None:
     """Write every sample beside this file."""
     folder = Path(__file__).parent
+    clips = {}
     for seed, (name, synthesise) in enumerate(SAMPLES.items()):
         rng = np.random.default_rng(seed)
         mono = synthesise(rng)
         stereo = np.stack([mono, np.roll(mono, round(0.0004 * RATE_HZ))], axis=1)
-        samples = 0.5 * stereo / np.abs(stereo).max()
+        samples = clips[name] = 0.5 * stereo / np.abs(stereo).max()
         soundfile.write(folder / f"{name}.wav", samples, RATE_HZ, subtype="PCM_16")
         soundfile.write(folder / f"{name}.mp3", samples, RATE_HZ, format="MP3")
+    soundfile.write(folder / "medley.mp3", medley(clips), RATE_HZ, format="MP3")
+
+
+def medley(clips: Mapping[str, Waveform]) -> Waveform:
+    """A recording of 20 s, `[frames]`: four sounds, and four seconds of silence before the last.
+
+    A fade keeps their edges from ringing in a resampler, where silence would not be silent.
+    """
+    to_nearest_end = np.minimum(TIME, TIME[::-1])
+    fade = np.clip(to_nearest_end / 0.05, 0, 1)
+    silence = np.zeros_like(TIME)
+    sounds = [fade * clips[name].mean(axis=1) for name in ("siren", "dog_bark", "jackhammer")]
+    horn = fade * clips["car_horn"].mean(axis=1)
+    return np.concatenate([*sounds, silence, horn])
 
 
 def _harmonics(phase: Waveform, count: int, rolloff: float) -> Waveform:
