@@ -74,7 +74,7 @@ async def _receive_body(request: Request, upload: Block, content_type: str) -> R
         upload.write(chunk)
     if upload.length == 0:
         raise MissingFileError(f"The request carries no file. {HOW_TO}")
-    parameters = take_audio(upload) if is_json(upload, content_type) else {}
+    parameters = await take_audio(upload) if is_json(upload, content_type) else {}
     return Received([(0, upload.length)], parameters)
 
 

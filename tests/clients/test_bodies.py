@@ -121,6 +121,7 @@ def test_what_a_body_says_goes_before_the_query(client: httpx.Client) -> None:
         (b'{"inputs": "bm8gc291bmQ="}', 415, "not_audio", "known format"),
         (b'{"inputs": "UA==", "parameters": {"topk": 3}}', 422, "invalid_parameter", "topk: "),
         (b'{"inputs": "UA==", "parameters": {"top_k": 0}}', 422, "invalid_parameter", "top_k: "),
+        (b'{"inputs": [' + b"{}," * 10_000 + b"{}]}", 400, "malformed_upload", "10000 values"),
         (b'{"a":' * 3_000 + b"1" + b"}" * 3_000, 400, "malformed_upload", "not valid JSON"),
     ],
 )

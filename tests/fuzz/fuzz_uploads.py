@@ -22,7 +22,8 @@ WORDS: Final = (
     b"--b", b"--b--", b"\r\n--b\r\n", b"\r\n--b--\r\n", b"\r\n", b"\r\n\r\n", b"\n", b"\r", b"--",
     b"Content-Disposition: form-data; ", b'name="file"', b"; filename=", b"filename*=UTF-8''",
     b"name*0=", b"Content-Type: audio/wav", b"Content-Transfer-Encoding: base64", b": ", b"; ",
-    b"multipart/form-data; boundary=b", b"boundary=", b'"', b"\\", b"\x00", b"\xff",
+    b"multipart/form-data; boundary=b", b"boundary=",
+    b'{"inputs": "', b'"}', b"UklGRg==", b"data:", b'"', b"\\", b"\x00", b"\xff",
 )  # fmt: skip
 _arena: Final = Arena(1, MAX_BYTES)
 
@@ -44,7 +45,13 @@ def seeds() -> dict[str, bytes]:
     }
     inputs = {name: b"\x07\x03" + kind + body for name, body in bodies.items()}
     return inputs | {
-        "no-multipart": b"\x01\x01application/json\n{}",
+        "raw": b"\x05\x01audio/wav\nRIFF....WAVEfmt ",
+        "json": b'\x05\x01application/json\n{"inputs": "UklGRg==", "parameters": {"top_k": 3}}',
+        "json-without-type": b'\x05\x01\n {"inputs": "data:audio/wav;base64,UklG\\nRg"}',
+        "no-inputs": b"\x01\x01application/json\n{}",
+        "option": kind.join(
+            (b"\x07\x03", other.replace(b"=other", b"=top_k") + file + b"--b--\r\n")
+        ),
         "long-boundary": b"\x01\x01multipart/form-data; boundary=" + b"b" * 71 + b"\n",
     }
 
@@ -84,7 +91,8 @@ def _receive(
     block = _arena.take()
     coroutine = receive_upload(request, block, limits)
     try:
-        coroutine.send(None)  # runs to its end: nothing in it waits
+        coroutine.send(None)  # all that it needs is there,
+        coroutine.send(None)  # and it gives way once a piece: these are of one
     except StopIteration:
         outcome = RECEIVED
     except RequestError as error:
