@@ -98,7 +98,7 @@ def base64_pieces(text: str, name: str) -> Iterator[bytes]:
             yield binascii.a2b_base64(encoded[start : start + _PIECE], strict_mode=True)
     except ValueError as error:  # binascii.Error and UnicodeEncodeError are such
         raise MalformedUploadError(
-            f"The text under {name!r} is not base64 ({error}). Encode the file: base64 -w0 FILE"
+            f"The text under {name!r} is not base64 ({error}). Encode it: base64 -w0 FILE."
         ) from error
 
 
