@@ -32,13 +32,16 @@ AGREEMENT: Final = 0.02  # of two contenders' probabilities for the clip
 def main(
     seconds: Annotated[float, typer.Option(help="How long each figure is measured.")] = 8.0,
     connections: Annotated[str, typer.Option(help="Numbers of connections.")] = "1,8,32",
+    lengths: Annotated[str, typer.Option(help="Seconds of audio.")] = "4,60,150,300,600",
     contenders: Annotated[str, typer.Option(help="Which to measure.")] = ",".join(CONTENDERS),
     out: Annotated[Path, typer.Option(help="Folder of the results.")] = RESULTS,
 ) -> None:
     """Measure Hark beside what its users would pick instead, and beside the limit."""
     check_load_generator()
     out.mkdir(parents=True, exist_ok=True)
-    plan = Plan(seconds, tuple(map(int, connections.split(","))))
+    plan = Plan(
+        seconds, tuple(map(int, connections.split(","))), tuple(map(float, lengths.split(",")))
+    )
     store = ModelStore(DEFAULT_MODEL_STORE)
     version = store.folder(store.resolve("urbansound"))
     _say("the front end alone")
@@ -60,7 +63,9 @@ def main(
         _measure(results, key, contender, plan, version, out, reference)
         if key in results["contenders"] and contender.engine is not None:
             _say(f"{contender.name}: growth")
-            results["growth"][contender.name] = growth(contender, free_port(), out / "growth.log")
+            results["growth"][contender.name] = growth(
+                contender, free_port(), out / "growth.log", plan.lengths
+            )
     (out / "results.json").write_text(json.dumps(results, indent=1) + "\n")
     print(write_report(results, out))
 

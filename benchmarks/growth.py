@@ -1,6 +1,7 @@
 """Growth: how the time of a request, and the memory of one worker, grow with a clip's length."""
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 from typing import Final
@@ -12,12 +13,19 @@ from benchmarks.contenders import Contender
 from benchmarks.measure import START_SECONDS, first_answer
 from benchmarks.processes import ProcessTree
 
-SECONDS_OF_AUDIO: Final = (4, 60, 150, 300, 600)
 ROUNDS: Final = 5
 
 
-def growth(contender: Contender, port: int, log: Path) -> list[dict[str, float]]:
+def growth(
+    contender: Contender, port: int, log: Path, lengths: Sequence[float]
+) -> list[dict[str, float]]:
     """Post MP3s of growing length to one worker of Hark.
+
+    Args:
+        contender: one that is Hark.
+        port: for it to listen on.
+        log: the file that its output goes to.
+        lengths: of the MP3s, in seconds.
 
     Returns:
         For each length: `audio_seconds`, `request_seconds` (median), `memory_megabytes` after it.
@@ -35,7 +43,7 @@ def growth(contender: Contender, port: int, log: Path) -> list[dict[str, float]]
                     "request_seconds": _request_seconds(client, url, clip("mp3", seconds)),
                     "memory_megabytes": tree.memory_bytes() / 1e6,
                 }
-                for seconds in SECONDS_OF_AUDIO
+                for seconds in lengths
             ]
     finally:
         tree.stop()

@@ -26,10 +26,17 @@ class ContenderError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How long, and with how many connections, each contender is loaded."""
+    """What is done to each contender.
+
+    Attributes:
+        seconds: how long each figure is measured.
+        connections: numbers of connections to load it with.
+        lengths: seconds of audio, for how Hark's time and memory grow with them.
+    """
 
     seconds: float
     connections: tuple[int, ...]
+    lengths: tuple[float, ...]
 
 
 @dataclass(frozen=True, slots=True)
