@@ -36,7 +36,8 @@ def test_json_equals_what_the_service_answers(client: httpx.Client, tmp_path: Pa
 def test_a_table_with_bars_and_a_bad_file_among_good_ones(tmp_path: Path) -> None:
     notes = tmp_path / "notes.wav"
     notes.write_text("not a sound")
-    result = hark("classify", "--top-k", "3", notes, SAMPLES / "siren.wav", tmp_path / "missing")
+    files = [notes, SAMPLES / "siren.wav", tmp_path / "missing"]
+    result = hark("classify", "--engine", "onnx", "--top-k", "3", *files)
     assert result.returncode == 1
     assert "siren.wav (4.0 s, urbansound@" in result.stdout
     assert "█" in result.stdout

@@ -67,7 +67,7 @@ def test_a_process_answers_as_the_classifier_does(
     pool: Harness, tiny: TinyModel, label: str
 ) -> None:
     answer = pool.when_ready(2, pool.classify(clip(label)))
-    expected = Classifier.load(tiny.open()).classify(clip(label))
+    expected = Classifier.load(tiny.open(), "onnx").classify(clip(label))
     assert answer.label == label
     assert tuple(answer.probabilities) == LABELS
     assert answer.probabilities == pytest.approx(expected.probabilities, abs=1e-6)

@@ -13,6 +13,7 @@ from app.audio.limits import DecodeLimits
 from app.inference.arena import Arena
 from app.inference.classification import Classification
 from app.inference.compute import Job
+from app.inference.engine import EngineName
 from app.inference.store import ModelReference
 from app.inference.workers import Workers
 from tests import processes
@@ -35,11 +36,15 @@ def worker_ids() -> set[int]:
 
 @dataclass
 class Harness:
-    """Workers, the memory that they read, and an event loop that runs while a test does."""
+    """Workers, the memory that they read, and an event loop that runs while a test does.
+
+    They run ONNX Runtime, and so start in a second, where a test does not ask for Keras.
+    """
 
     store: Path
     models: list[ModelReference]
     count: int
+    engine: EngineName = "onnx"
     restarts: list[str] = field(default_factory=list)
     settled: int = 0
     memory_bytes: int = 1_000_000_000
@@ -60,7 +65,7 @@ class Harness:
         self.workers = Workers(
             self.count,
             self.store,
-            "keras",
+            self.engine,
             self.models,
             uploads,
             self.memory_bytes,
