@@ -40,7 +40,11 @@ def test_a_key_is_found_by_its_hash(path: Path) -> None:
 @pytest.mark.parametrize(
     "key",
     ["", " ", KEY[:-1], KEY + " ", KEY.lower(), make_key(), hash_of(KEY), "ключ", "k" * 100_000],
-)
+    ids=[
+        "empty", "blank", "cut off", "longer", "lower case", "another", "its hash", "of letters",
+        "endless",
+    ],
+)  # fmt: skip
 def test_what_is_no_key_is_not_found(path: Path, key: str) -> None:
     assert ApiKeys(path).find(key) is None
 

@@ -84,7 +84,9 @@ def keyed(keyed_server: Keyed) -> Keyed:
     ],
 )
 @pytest.mark.parametrize(
-    ("key", "code"), [(None, "missing_key"), (STRANGER, "unknown_key"), ("", "missing_key")]
+    ("key", "code"),
+    [(None, "missing_key"), (STRANGER, "unknown_key"), ("", "missing_key")],
+    ids=["none", "a stranger's", "empty"],
 )
 def test_without_a_key_that_is_known_there_is_no_answer(
     keyed: Keyed, method: str, path: str, key: str | None, code: str
