@@ -19,9 +19,11 @@ PIP_INSTALL := python -m pip --disable-pip-version-check --quiet install
 serve: $(STAMP_$(ENGINE))
 	exec $(dir $(STAMP_$(ENGINE)))bin/hark serve --engine $(ENGINE) --host $(HOST) --port $(PORT)
 
-# Run every test but the slow ones.
+# Run every test but the slow ones: side by side, and then those that want the machine for themselves.
+TEST_PROCESSES ?= 2
 test: $(VENV)/dev.stamp $(STAMP_onnx)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -m "not alone" --numprocesses $(TEST_PROCESSES) --dist loadgroup
+	$(BIN)/python -m pytest -m alone
 
 # Repeat real training, on the data in HARK_TEST_DATA.
 test-slow: $(VENV)/dev.stamp

@@ -28,11 +28,11 @@ def test_the_last_run_is_the_one_that_is_reported(tmp_path: Path) -> None:
     assert results["skipped"] == {}
 
 
+@pytest.mark.alone
 @pytest.mark.skipif(
     shutil.which("wrk") is None or not ONNX_ENVIRONMENT.exists(),
     reason="wrk, or the environment without TensorFlow, is not installed",
 )
-@pytest.mark.timeout(240)
 def test_a_short_run_measures_who_is_there_and_names_who_is_not(tmp_path: Path) -> None:
     chosen = ["hark-onnx", "tutorial"]
     missing = [] if KERAS_ENVIRONMENT.exists() else ["hark-keras"]

@@ -1,8 +1,11 @@
 """Some seconds of what `make chaos` does for minutes: no wrong answer, none lost, a clean end."""
 
+import pytest
+
 from tests.chaos.run import Plan, run
 
 
+@pytest.mark.alone
 def test_nothing_is_wrong_or_lost_while_everything_breaks() -> None:
     plan = Plan(
         seconds=6, engine="onnx", overload=1.5, burst=2, burst_seconds=1, kill_every=2,
