@@ -13,6 +13,7 @@ from app.audio.limits import DecodeLimits
 from app.audio.waveform import Windows, are_silent
 from app.errors import CorruptArtifactError, ProbeMismatchError
 from app.inference.artifact import ADVICE, Artifact, Calibration, Probe
+from app.inference.averaging import averaged, tempered
 from app.inference.classification import Classification, StageSeconds, Window
 from app.inference.engine import Engine, EngineName, load_engine
 from app.inference.probe import probe_wav
@@ -21,8 +22,6 @@ from app.inference.store import ModelReference
 # Windows of a long clip become features and go through the model in batches of this many, so that a
 # clip of thousands of windows needs no more memory for them than one of a few.
 BATCH_WINDOWS: Final = 32
-# A probability of 0 has no logarithm; this is the smallest that float32 tells from it.
-_LEAST_PROBABILITY: Final = np.finfo(np.float32).tiny
 
 
 class Classifier:
@@ -95,7 +94,7 @@ class Classifier:
         clip = self._front_end.windows(data, limits, cutting)
         decode_seconds = perf_counter() - started
         by_window, silent, feature_seconds, model_seconds = self._predict(clip.samples)
-        probabilities = _average(by_window, clip.audio_seconds)
+        probabilities = averaged(by_window, clip.audio_seconds)
         return Classification(
             model=self.reference,
             duration_seconds=clip.duration_seconds,
@@ -124,7 +123,7 @@ class Classifier:
             silent.append(are_silent(batch))
             features = self._front_end.extract(batch)
             extracted = perf_counter()
-            by_batch.append(_tempered(self._engine.predict(features), self._temperature))
+            by_batch.append(tempered(self._engine.predict(features), self._temperature))
             feature_seconds += extracted - began
             model_seconds += perf_counter() - extracted
         return np.concatenate(by_batch), np.concatenate(silent), feature_seconds, model_seconds
@@ -157,29 +156,6 @@ class Classifier:
                 "a library on the way from bytes to probabilities has changed: serve the version "
                 "with the releases in its manifest, or train a new one."
             )
-
-
-def _average(
-    by_window: NDArray[np.float32], audio_seconds: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """Average probabilities `[n_windows, n_labels]` to `[n_labels]`, summing to 1 exactly."""
-    weighted = audio_seconds @ by_window
-    probabilities: NDArray[np.float64] = weighted / weighted.sum()
-    return probabilities
-
-
-def _tempered(probabilities: NDArray[np.float32], temperature: float) -> NDArray[np.float32]:
-    """Divide the logits behind probabilities `[n, n_labels]` by a temperature.
-
-    Source: Guo et al., "On Calibration of Modern Neural Networks", ICML 2017. The softmax is undone
-    by a logarithm, which leaves logits up to a constant that the next softmax does not see.
-    """
-    if temperature == 1:
-        return probabilities
-    logits = np.log(np.maximum(probabilities, _LEAST_PROBABILITY)) / np.float32(temperature)
-    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-    tempered: NDArray[np.float32] = powers / powers.sum(axis=1, keepdims=True)
-    return tempered
 
 
 def _windows(
