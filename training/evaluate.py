@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict
 from sklearn.metrics import accuracy_score, confusion_matrix, precision_recall_fscore_support
 
 from app.errors import AudioError
+from app.inference.classification import Classification
 from app.inference.classifier import Classifier
 from training.datasets import Clip
 from training.features_cache import LIMITS, UnreadableClip
@@ -49,12 +50,32 @@ class Predictions:
     Attributes:
         truth: int `[n]`: index of each clip's own label.
         predicted: int `[n]`: index of the most probable one.
+        confidence: float `[n]`: its probability.
+        uncertain: bool `[n]`: whether the classifier marks the answer as uncertain.
         unreadable: clips that could not be classified.
     """
 
     truth: NDArray[np.intp]
     predicted: NDArray[np.intp]
+    confidence: NDArray[np.float64]
+    uncertain: NDArray[np.bool]
     unreadable: tuple[UnreadableClip, ...] = ()
+
+    @property
+    def right(self) -> NDArray[np.bool]:
+        """Whether each answer is right, bool `[n]`."""
+        return np.equal(self.truth, self.predicted)
+
+
+def pool_predictions(predictions: Sequence[Predictions]) -> Predictions:
+    """Put the clips of several classifiers together."""
+    return Predictions(
+        truth=np.concatenate([part.truth for part in predictions]),
+        predicted=np.concatenate([part.predicted for part in predictions]),
+        confidence=np.concatenate([part.confidence for part in predictions]),
+        uncertain=np.concatenate([part.uncertain for part in predictions]),
+        unreadable=tuple(clip for part in predictions for clip in part.unreadable),
+    )
 
 
 def predict(
@@ -62,7 +83,9 @@ def predict(
 ) -> Predictions:
     """Classify files from their bytes. Every clip's label must be one of the classifier's."""
     labels = classifier.labels
-    truth, predicted, unreadable = [], [], []
+    truth: list[int] = []
+    answers: list[Classification] = []
+    unreadable: list[UnreadableClip] = []
     for clip in clips:
         try:
             answer = classifier.classify(clip.path.read_bytes(), LIMITS)
@@ -70,10 +93,14 @@ def predict(
             unreadable.append(UnreadableClip(Path(clip.path), str(error)))
         else:
             truth.append(labels.index(clip.label))
-            predicted.append(labels.index(answer.label))
+            answers.append(answer)
         advance("")
     return Predictions(
-        np.array(truth, dtype=np.intp), np.array(predicted, dtype=np.intp), tuple(unreadable)
+        truth=np.array(truth, dtype=np.intp),
+        predicted=np.array([labels.index(answer.label) for answer in answers], dtype=np.intp),
+        confidence=np.array([answer.probabilities[answer.label] for answer in answers]),
+        uncertain=np.array([answer.uncertain for answer in answers], dtype=np.bool),
+        unreadable=tuple(unreadable),
     )
 
 

@@ -21,6 +21,7 @@ from app.inference.artifact import (
     MANIFEST_FILE,
     ONNX_FILE,
     Artifact,
+    Calibration,
     Manifest,
     ModelName,
     Probe,
@@ -53,6 +54,7 @@ class Export:
         labels: what its outputs mean, in order.
         examples: features of real clips, float32 `[n, *feature_shape]`, that the engines must
             answer alike.
+        calibration: how far its probabilities can be believed; None where nothing tells.
         training: where it comes from.
         metrics: figures for the manifest, by name.
         write_reports: writes the files for people (metrics, card, plots) into a folder, given the
@@ -63,6 +65,7 @@ class Export:
     front_end: FrontEnd
     labels: list[str]
     examples: NDArray[np.float32]
+    calibration: Calibration | None
     training: TrainingRecord
     metrics: dict[str, float]
     write_reports: Callable[[Path, ModelReference], None]
@@ -117,7 +120,9 @@ def _write(folder: Path, reference: ModelReference, content: Export) -> None:
     content.write_reports(folder, reference)
     engine = KerasEngine(folder / KERAS_FILE, content.front_end.spec.feature_shape)
     _check_engines_agree(engine, folder, content)
-    classifier = Classifier(reference, content.labels, content.front_end, engine)
+    classifier = Classifier(
+        reference, content.labels, content.front_end, engine, content.calibration
+    )
     answer = classifier.classify(probe_wav())
     manifest = Manifest(
         schema_version=1,
@@ -130,6 +135,7 @@ def _write(folder: Path, reference: ModelReference, content: Export) -> None:
         library_versions={**{name: version(name) for name in LIBRARIES}, **_tensorflow_version()},
         training=content.training,
         metrics=content.metrics,
+        calibration=content.calibration,
         probe=Probe(probabilities=list(answer.probabilities.values()), tolerance=PROBE_TOLERANCE),
     )
     (folder / MANIFEST_FILE).write_text(manifest.model_dump_json(indent=2) + "\n")

@@ -124,12 +124,9 @@ def fit_and_export(
             front_end=FrontEnd.build(run.recipe.front_end),
             labels=labels,
             examples=run.data.features[:: -(-len(run.data.features) // _N_EXAMPLES)],
+            calibration=result.calibration,
             training=training,
-            metrics={
-                "accuracy_mean": result.accuracy_mean,
-                "accuracy_deviation": result.accuracy_deviation,
-                "macro_f1_mean": result.macro_f1_mean,
-            },
+            metrics=result.figures,
             write_reports=lambda folder, reference: report.write_reports(
                 folder, reference, run.recipe, training, result
             ),

@@ -5,7 +5,6 @@ or 620 MB (keras). Ten minutes add up to 155 MB, whatever the rate and the chann
 process grows by the upload, and gives that back.
 """
 
-import base64
 import os
 import struct
 from collections.abc import Callable, Iterator
@@ -184,31 +183,6 @@ def test_a_clip_that_is_too_long_takes_no_more_memory_than_the_longest_one(
     response = post(lone_client, silent_flac(100_000, 8_000))
     assert response.json()["code"] == "audio_too_long"
     assert compute.peak < MOST_MEMORY_OF_A_CLIP
-
-
-def test_thousands_of_overlapping_windows_take_no_more_memory_than_a_long_clip(
-    lone_server: LiveServer, lone_client: httpx.Client
-) -> None:
-    (worker,) = lone_server.worker_process_ids()
-    compute, http = Memory(worker), Memory(lone_server.process.pid)
-    data = encode(uniform(300 * 8_000), 8_000, subtype="PCM_U8")
-    url = "/v1/classify?hop_seconds=0.1&windows=true"
-    response = lone_client.post(url, files={"file": data})
-    assert len(response.json()["windows"]) == 2_961
-    assert compute.peak < MOST_MEMORY_OF_A_CLIP
-    assert http.kept < 2 * MOST_MEMORY_OF_A_REQUEST
-
-
-def test_base64_in_json_takes_a_few_times_its_size_and_gives_it_back(
-    lone_server: LiveServer, lone_client: httpx.Client
-) -> None:
-    body = b'{"inputs": "%s"}' % base64.b64encode(bytes(LARGEST * 3 // 4))
-    http = Memory(lone_server.process.pid)
-    response = lone_client.post("/v1/classify", content=body)
-    assert response.json()["code"] == "not_audio"
-    # In the block, and as text and bytes while it is decoded, which is done for one at a time.
-    assert http.peak < 4 * LARGEST + MOST_MEMORY_OF_A_REQUEST
-    assert http.kept < MOST_MEMORY_OF_A_REQUEST
 
 
 # But for HARK_MAX_SAMPLES and the list of accepted encodings, the last four would take 15, 21, 26

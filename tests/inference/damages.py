@@ -111,6 +111,12 @@ def with_file(name: str, change: Callable[[bytes], bytes]) -> Damage:
     return damage
 
 
+def with_calibration(**changes: object) -> Damage:
+    return lambda version: edit_manifest(
+        version, calibration={**read_manifest_json(version)["calibration"], **changes}
+    )
+
+
 def with_probe(**changes: object) -> Damage:
     return lambda version: edit_manifest(
         version, probe={**read_manifest_json(version)["probe"], **changes}

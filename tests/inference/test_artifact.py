@@ -26,6 +26,7 @@ from tests.inference.damages import (
     model_without_input,
     remove_folder_contents,
     remove_manifest,
+    with_calibration,
     with_file,
     with_file_named,
     with_flipped_byte,
@@ -75,6 +76,7 @@ def test_a_manifest_vouches_for_every_file(version: Path) -> None:
 
 NO_TABLE = np.empty(0)
 OTHER_WINDOW = np.ones(400, np.float32)
+NAN, INFINITY = float("nan"), float("inf")
 OTHER_FILTERBANK = np.ones((20, 7), np.float32)
 
 INCOMPLETE: dict[str, tuple[Damage, str]] = {
@@ -168,6 +170,14 @@ FOREIGN: dict[str, tuple[Damage, str]] = {
     "hidden file": (with_file_named(".hidden"), "hidden"),
     "probe without tolerance": (with_probe(tolerance=0), r"probe\.tolerance"),
     "probe of any tolerance": (with_probe(tolerance=1), r"probe\.tolerance"),
+    "temperature of 0": (with_calibration(temperature=0), r"calibration\.temperature"),
+    "temperature below 0": (with_calibration(temperature=-1), r"calibration\.temperature"),
+    "temperature of NaN": (with_calibration(temperature=NAN), r"calibration\.temperature"),
+    "temperature of infinity": (with_calibration(temperature=INFINITY), r"calibration\.temp"),
+    "threshold below 0": (with_calibration(uncertain_below=-0.1), r"calibration\.uncertain_below"),
+    "threshold above 1": (with_calibration(uncertain_below=1.1), r"calibration\.uncertain_below"),
+    "threshold of NaN": (with_calibration(uncertain_below=NAN), r"calibration\.uncertain_below"),
+    "calibration of more": (with_calibration(bias=1), r"calibration\.bias: Extra inputs"),
 }
 
 MISMATCH: dict[str, tuple[Damage, str]] = {
@@ -179,6 +189,11 @@ MISMATCH: dict[str, tuple[Damage, str]] = {
     "probe of NaN": (with_probabilities(lambda p: [float("nan"), *p[1:]]), "by nan"),
     "probe of NaN only": (with_probabilities(lambda p: [float("nan")] * len(p)), "by nan"),
     "probe of infinity": (with_probabilities(lambda p: [float("inf"), *p[1:]]), "by inf"),
+    "another temperature": (with_calibration(temperature=5), "answers the probe differently"),
+    "no calibration any more": (
+        with_manifest(calibration=None),
+        "answers the probe differently",
+    ),
     "window of another shape": (
         with_tables(window=np.ones(512, np.float32)),
         "answers the probe differently",
@@ -240,6 +255,11 @@ def test_a_label_that_occurs_twice_is_refused(version: Path, n_probabilities: in
     with_probabilities(lambda p: p[-n_probabilities:])(version)
     with pytest.raises(ArtifactError, match="label"):
         load(version)
+
+
+def test_a_version_from_before_calibration_is_read(version: Path) -> None:
+    without_manifest_field("calibration")(version)
+    assert Artifact.open(version).manifest.calibration is None
 
 
 def test_an_answer_within_the_tolerance_is_accepted(version: Path) -> None:

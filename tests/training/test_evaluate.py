@@ -16,11 +16,14 @@ from sklearn.metrics import (
     recall_score,
 )
 
+from app.audio.frontend import FrontEnd
 from app.errors import CorruptArtifactError, UnknownModelError, UnknownVersionError
+from app.inference.artifact import Calibration
 from app.inference.classifier import Classifier
+from app.inference.engine import load_engine
 from tests.tiny_model import LABELS, NAME, TinyModel, rehash, sound, wav
 from training.datasets import Clip, Dataset, DatasetError, load_dataset
-from training.evaluate import Metrics, measure, predict
+from training.evaluate import Metrics, measure, pool_predictions, predict
 from training.progress import silent
 from training.recipe import RecipeError
 from training.runs import Evaluation, evaluate_version
@@ -98,7 +101,37 @@ def test_files_are_classified_from_their_bytes(tiny: TinyModel, tests_of_tiny: D
     predictions = predict(Classifier.load(tiny.open()), clips, notes.append)
     assert predictions.truth.tolist() == predictions.predicted.tolist() == [2, 1, 0]
     assert predictions.unreadable == ()
+    assert predictions.right.tolist() == [True] * 3
     assert len(notes) == 3
+
+
+@pytest.mark.parametrize(("uncertain_below", "uncertain"), [(0.0, False), (1.0, True)])
+def test_confidence_and_doubt_are_the_classifiers_own(
+    tiny: TinyModel, tests_of_tiny: Dataset, uncertain_below: float, uncertain: bool
+) -> None:
+    artifact = tiny.open()
+    classifier = Classifier(
+        tiny.reference,
+        LABELS,
+        FrontEnd.build(artifact.manifest.front_end_spec),
+        load_engine("onnx", artifact),
+        Calibration(temperature=4.0, uncertain_below=uncertain_below),
+    )
+    predictions = predict(classifier, tests_of_tiny.clips)
+    answers = [classifier.classify(clip.path.read_bytes()) for clip in tests_of_tiny.clips]
+    assert predictions.confidence.tolist() == [answer.top(1)[0][1] for answer in answers]
+    assert predictions.uncertain.tolist() == [uncertain] * 3
+
+
+def test_predictions_are_pooled_in_order(tiny: TinyModel, tests_of_tiny: Dataset) -> None:
+    classifier = Classifier.load(tiny.open(), "onnx")
+    broken = Clip(tiny.unreadable, "noise")
+    clips = [*tests_of_tiny.clips, broken]
+    whole = predict(classifier, clips)
+    pooled = pool_predictions([predict(classifier, clips[:1]), predict(classifier, clips[1:])])
+    for name in ("truth", "predicted", "confidence", "uncertain"):
+        assert getattr(pooled, name).tolist() == getattr(whole, name).tolist()
+    assert pooled.unreadable == whole.unreadable
 
 
 def test_a_wrong_label_counts_as_wrong(tiny: TinyModel, tests_of_tiny: Dataset) -> None:

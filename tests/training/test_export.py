@@ -10,7 +10,7 @@ import pytest
 
 from app.audio.frontend import FrontEnd
 from app.errors import ArtifactError
-from app.inference.artifact import TrainingRecord
+from app.inference.artifact import Calibration, TrainingRecord
 from app.inference.classifier import Classifier
 from app.inference.engine import ENGINES
 from app.inference.store import ModelReference, ModelStore
@@ -42,7 +42,9 @@ def content(tiny: TinyModel, model: Any) -> Callable[..., Export]:
     manifest = tiny.open().manifest
 
     def with_changes(
-        labels: tuple[str, ...] = LABELS, write_reports: WriteReports = write_a_report
+        labels: tuple[str, ...] = LABELS,
+        write_reports: WriteReports = write_a_report,
+        calibration: Calibration | None = manifest.calibration,
     ) -> Export:
         return Export(
             model=model,
@@ -51,6 +53,7 @@ def content(tiny: TinyModel, model: Any) -> Callable[..., Export]:
             examples=np.random.default_rng(0)
             .normal(scale=30, size=(8, *manifest.front_end_spec.feature_shape))
             .astype(np.float32),
+            calibration=calibration,
             training=manifest.training,
             metrics={"accuracy_mean": 0.5},
             write_reports=write_reports,
@@ -81,6 +84,20 @@ def test_a_version_is_written_whole(
     for engine in ENGINES:
         answer = Classifier.load(artifact, engine).classify(clip)
         assert answer.probabilities == pytest.approx(original.probabilities, abs=1e-6)
+
+
+def test_a_calibration_is_written_and_the_probe_recorded_with_it(
+    tmp_path: Path, content: Callable[..., Export]
+) -> None:
+    """And both engines answer that probe, or there would be no version."""
+    store = ModelStore(tmp_path)
+    calibration = Calibration(temperature=8.0, uncertain_below=0.25)
+    plain, calibrated = (
+        store.open(export(store, name, content(calibration=given))).manifest
+        for name, given in (("plain", None), ("calibrated", calibration))
+    )
+    assert (plain.calibration, calibrated.calibration) == (None, calibration)
+    assert max(calibrated.probe.probabilities) < max(plain.probe.probabilities) - 0.1
 
 
 def test_the_next_version_takes_the_next_number(

@@ -110,7 +110,20 @@ def test_the_manifests_metrics_are_those_of_the_report(
 ) -> None:
     manifest = read_manifest_json(tiny.version)
     assert manifest["metrics"] == {name: metrics[name] for name in manifest["metrics"]}
-    assert {"accuracy_mean", "accuracy_deviation", "macro_f1_mean"} <= set(manifest["metrics"])
+    assert set(manifest["metrics"]) == {
+        "accuracy_mean", "accuracy_deviation", "macro_f1_mean", "ece_before", "ece_after",
+    }  # fmt: skip
+
+
+def test_the_manifest_has_the_calibration_of_the_report(
+    tiny: TinyModel, metrics: dict[str, Any]
+) -> None:
+    assert read_manifest_json(tiny.version)["calibration"] == metrics["calibration"]
+    assert set(metrics["calibration"]) == {"temperature", "uncertain_below"}
+    assert all(turn["calibration"]["temperature"] > 0 for turn in metrics["rounds"])
+    # Trained on mixtures, the tiny model is less sure of itself than it could be.
+    assert metrics["calibration"]["temperature"] < 1
+    assert 0 <= metrics["ece_after"] < metrics["ece_before"] <= 1
 
 
 def test_the_report_agrees_with_itself(metrics: dict[str, Any]) -> None:
@@ -157,6 +170,15 @@ def test_the_card_says_what_the_report_says(
         assert f"| fold {turn['test']} | 12 | {turn['epochs']} | {accuracy:.1%} |" in card
     for label, figures in metrics["together"]["by_label"].items():
         assert f"| {label} | 12 | {figures['precision']:.2f} | {figures['recall']:.2f} |" in card
+
+
+def test_the_card_says_how_far_probabilities_can_be_believed(
+    card: str, metrics: dict[str, Any]
+) -> None:
+    assert f"The temperature is **{metrics['calibration']['temperature']:.3f}**: " in card
+    assert f"**{metrics['ece_before']:.3f}** before, **{metrics['ece_after']:.3f}** after" in card
+    assert "fitted on the training parts alone: on less data than the model in this folder" in card
+    assert "probabilities are not calibrated" not in card
 
 
 def test_the_card_says_how_to_make_the_version_again(tiny: TinyModel, card: str) -> None:

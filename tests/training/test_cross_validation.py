@@ -1,0 +1,151 @@
+"""Cross-validation: no test part takes part in a choice, and what is not known is not told."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from app.inference.artifact import Calibration
+from app.inference.store import ModelReference
+from tests.tiny_model import LABELS, SAVING_WARNS, TinyModel
+from training.calibration import Marks
+from training.cross_validation import CrossValidation, cross_validate
+from training.datasets import Clip, load_dataset
+from training.features_cache import DatasetFeatures, extract_features
+from training.model_card import model_card
+from training.progress import silent
+from training.recipe import Recipe
+from training.rounds import FinishedRound, run_round
+from training.splits import Folds
+
+pytestmark = SAVING_WARNS
+
+
+@pytest.fixture(scope="module")
+def data(tiny: TinyModel, tiny_recipe: Recipe) -> DatasetFeatures:
+    """The tiny model's features, from its cache."""
+    dataset = load_dataset(tiny.data)
+    return extract_features(dataset, tiny_recipe.front_end, tiny.cache, processes=1)
+
+
+@pytest.fixture(scope="module")
+def hasty(tiny_recipe: Recipe) -> Recipe:
+    """The tiny recipe, of a single epoch."""
+    training = tiny_recipe.training.model_copy(update={"epochs": 1})
+    return tiny_recipe.model_copy(update={"training": training})
+
+
+def parts(data: DatasetFeatures, *names: str) -> Folds:
+    """The data's folds as parts; those that are not named are one with the last."""
+    part_of_fold = {name: part for part, name in enumerate(names)}
+    folds = [clip.fold for clip in data.clips]
+    last = len(names) - 1
+    return Folds("folds", names, np.array([part_of_fold.get(f or "", last) for f in folds]))
+
+
+def first_round(recipe: Recipe, data: DatasetFeatures) -> FinishedRound:
+    turn = parts(data, "1", "2", "3").rounds()[0]
+    return run_round(recipe, data, turn, list(LABELS), silent)
+
+
+def test_the_test_part_takes_no_part_in_the_calibration(
+    data: DatasetFeatures, hasty: Recipe
+) -> None:
+    """Nor in anything else: with other labels, other figures come from the same answers."""
+    honest = first_round(hasty, data)
+    other_labels = dict(zip(LABELS, (*LABELS[1:], LABELS[0]), strict=True))
+    mislabelled = first_round(
+        hasty,
+        replace(
+            data,
+            clips=tuple(
+                Clip(clip.path, other_labels[clip.label], clip.fold) if clip.fold == "1" else clip
+                for clip in data.clips
+            ),
+        ),
+    )
+    assert honest.result.calibration is not None
+    assert mislabelled.result.calibration == honest.result.calibration
+    assert honest.calibrated is not None
+    assert mislabelled.calibrated is not None
+    answers, others = honest.calibrated.tested, mislabelled.calibrated.tested
+    assert answers.confidence.tolist() == others.confidence.tolist()
+    assert answers.truth.tolist() != others.truth.tolist()
+    assert len(honest.calibrated.validation.truth) == 12
+
+
+@pytest.fixture(scope="module")
+def of_two_folds(data: DatasetFeatures, hasty: Recipe) -> CrossValidation:
+    """Two parts: one to fit on, one to test on, none to calibrate on."""
+    return cross_validate(hasty, data, parts(data, "1", "2"), list(LABELS))
+
+
+def test_two_folds_calibrate_nothing(of_two_folds: CrossValidation) -> None:
+    assert of_two_folds.calibration is None
+    assert of_two_folds.ece_after is None
+    assert of_two_folds.marks is None
+    assert [turn.calibration for turn in of_two_folds.rounds] == [None, None]
+    assert 0 <= of_two_folds.ece_before <= 1
+    assert set(of_two_folds.figures) == {
+        "accuracy_mean", "accuracy_deviation", "macro_f1_mean", "ece_before",
+    }  # fmt: skip
+
+
+def card_of(tiny: TinyModel, recipe: Recipe, result: CrossValidation) -> str:
+    training = tiny.open().manifest.training
+    card = model_card(ModelReference("tiny", 1), recipe, training, result)
+    return " ".join(card.split())
+
+
+def test_the_card_says_that_nothing_is_calibrated(
+    tiny: TinyModel, hasty: Recipe, of_two_folds: CrossValidation
+) -> None:
+    card = card_of(tiny, hasty, of_two_folds)
+    assert "They are not calibrated: that takes a validation part, and two folds leave none" in card
+    assert f"over the test clips: {of_two_folds.ece_before:.3f} (15 bins" in card
+    assert "- Its probabilities are not calibrated." in card
+    assert "temperature" not in card
+
+
+@pytest.fixture
+def calibrated(of_two_folds: CrossValidation) -> CrossValidation:
+    """A result with figures that the tiny model, which is always right, does not give."""
+    calibration = Calibration(temperature=1.75, uncertain_below=0.4375)
+    return of_two_folds.model_copy(
+        update={
+            "calibration": calibration,
+            "ece_after": 0.0625,
+            "marks": Marks(share=0.25, accuracy_marked=0.375, accuracy_unmarked=0.875),
+            "rounds": [
+                turn.model_copy(update={"calibration": calibration}) for turn in of_two_folds.rounds
+            ],
+        }
+    )
+
+
+def test_the_card_says_what_is_marked(
+    tiny: TinyModel, hasty: Recipe, calibrated: CrossValidation
+) -> None:
+    card = card_of(tiny, hasty, calibrated)
+    assert "The temperature is **1.750**: the network alone is too sure of itself." in card
+    assert "below **0.438** is marked as uncertain" in card
+    assert (
+        "Of the test clips 25.0% are marked; of those 37.5% are answered rightly, of the others "
+        "87.5%." in card
+    )
+    assert "(1.75 and 0.44, 1.75 and 0.44)" in card
+    assert "- Its probabilities are calibrated for clips like those" in card
+
+
+def test_the_card_says_where_no_answer_is_marked(
+    tiny: TinyModel, hasty: Recipe, calibrated: CrossValidation
+) -> None:
+    none = calibrated.model_copy(
+        update={"calibration": Calibration(temperature=0.75, uncertain_below=0.0)}
+    )
+    card = card_of(tiny, hasty, none)
+    assert "**0.750**: the network alone is less sure of itself than it could be." in card
+    assert "No answer is marked as uncertain for its probabilities" in card
+    without_any = Marks(share=0.0, accuracy_marked=None, accuracy_unmarked=0.75)
+    card = card_of(tiny, hasty, calibrated.model_copy(update={"marks": without_any}))
+    assert "0.0% are marked; of those (there are none) are answered rightly" in card

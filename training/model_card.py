@@ -1,0 +1,165 @@
+"""The model card: what a model is, how well it does, and where it must not be used.
+
+Layout after Mitchell et al., "Model Cards for Model Reporting", FAT* 2019.
+"""
+
+from typing import Any, Final
+
+from app.inference.artifact import TrainingRecord
+from app.inference.store import ModelReference
+from training.calibration import N_BINS, Marks
+from training.cross_validation import CrossValidation
+from training.recipe import Recipe
+
+LOSS_FILE: Final = "loss.png"
+CONFUSION_FILE: Final = "confusion_matrix.png"
+
+
+def model_card(
+    reference: ModelReference, recipe: Recipe, training: TrainingRecord, result: CrossValidation
+) -> str:
+    """Compose the card of a version."""
+    front_end = recipe.front_end
+    rounds = _table(
+        ("tested on", "clips", "epochs", "accuracy", "macro F1"),
+        [
+            (
+                f"fold {part.test}",
+                part.metrics.clips,
+                part.epochs,
+                f"{part.metrics.accuracy:.1%}",
+                f"{part.metrics.macro_f1:.3f}",
+            )
+            for part in result.rounds
+        ],
+    )
+    by_label = _table(
+        ("label", "clips", "precision", "recall", "F1"),
+        [
+            (label, m.clips, f"{m.precision:.2f}", f"{m.recall:.2f}", f"{m.f1:.2f}")
+            for label, m in result.together.by_label.items()
+        ],
+    )
+    return f"""# {reference.name}, version {reference.version}
+
+{recipe.summary}. One label out of {len(result.labels)} for a clip:
+{", ".join(f"`{label}`" for label in result.labels)}.
+
+## How well it does
+
+Accuracy **{result.accuracy_mean:.1%}** ± {result.accuracy_deviation:.1%} (mean and standard
+deviation over {len(result.rounds)} folds), macro F1 {result.macro_f1_mean:.3f}.
+
+Protocol: {result.protocol}. The figures are those of the models of the cross-validation; the model
+in this folder was then fitted on all clips, for the median of their epochs ({result.epochs}), and
+no clip is left to test it on.
+
+{rounds}
+
+All test clips together:
+
+{by_label}
+
+![Confusion matrix]({CONFUSION_FILE})
+![Loss by epoch]({LOSS_FILE})
+
+## How far its probabilities can be believed
+
+{_calibration_in_words(result)}
+
+## What it was trained on
+
+{training.dataset}, {_folds_in_words(training.folds)}, {training.clips} clips. Licence of the data:
+**{training.licence}**. Whether a model may be used beyond what its data's licence allows is for
+its user to settle{_licence_warning(training.licence)}.
+
+## What it hears
+
+{front_end.sample_rate_hz} Hz mono, windows of {front_end.window_seconds:g} s (shorter audio is
+filled up by the rule `{front_end.padding}`), {front_end.features.n_mfcc} MFCCs from
+{front_end.features.n_mels} mel bands. Recipe `{recipe.name}`: {recipe.source}.
+Published figure: {recipe.published}.
+
+## What it is not for
+
+- It always names one of its labels. Speech, music or a room's hum become whichever label lies
+  nearest: read the probabilities, and expect no "none of these".
+- {_limits_of_calibration(result)}
+- It learned from curated clips of one foreground sound. Several sounds at once, far microphones
+  and heavy compression were not tested.
+- It must not decide alone where an error harms someone: it is no alarm for gun shots.
+
+## How to make it again
+
+```sh
+{training.command}
+```
+
+Seed {training.seed}; the library versions are in `manifest.json`.
+"""
+
+
+def _table(header: tuple[str, ...], rows: list[tuple[Any, ...]]) -> str:
+    lines = [header, ("---",) * len(header), *rows]
+    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
+
+
+def _folds_in_words(folds: list[str]) -> str:
+    return f"official folds {', '.join(folds)}" if folds else "which has no official folds"
+
+
+def _licence_warning(licence: str) -> str:
+    return "; NC stands for non-commercial" if "NC" in licence else ""
+
+
+def _calibration_in_words(result: CrossValidation) -> str:
+    if result.calibration is None or result.ece_after is None or result.marks is None:
+        return f"""They are not calibrated: that takes a validation part, and two folds leave none.
+Expected calibration error over the test clips: {result.ece_before:.3f} ({N_BINS} bins of the top
+probability). No answer is marked as uncertain for its probabilities."""
+    temperature = result.calibration.temperature
+    by_round = ", ".join(
+        f"{part.calibration.temperature:.2f} and {part.calibration.uncertain_below:.2f}"
+        for part in result.rounds
+        if part.calibration is not None
+    )
+    return f"""Each window's probabilities are tempered before a clip's windows are averaged (Guo
+et al., "On Calibration of Modern Neural Networks", ICML 2017). The temperature is
+**{temperature:.3f}**: {_temperature_in_words(temperature)}.
+Expected calibration error over the test clips ({N_BINS} bins of the top probability):
+**{result.ece_before:.3f}** before, **{result.ece_after:.3f}** after.
+
+{_threshold_in_words(result.calibration.uncertain_below, result.marks)}
+
+Temperature and threshold were fitted on the validation parts of all rounds together, as answered by
+the models that were fitted on the training parts alone: on less data than the model in this folder,
+which may be surer or less sure of itself than they were. In the figures above, each test part was
+answered with the temperature and the threshold of its own round's validation part
+({by_round}), and took no part in choosing them."""
+
+
+def _temperature_in_words(temperature: float) -> str:
+    if temperature > 1:
+        return "the network alone is too sure of itself"
+    return "the network alone is less sure of itself than it could be"
+
+
+def _threshold_in_words(threshold: float, marks: Marks) -> str:
+    if threshold == 0:
+        return """No answer is marked as uncertain for its probabilities: on the validation parts,
+answers were never more often wrong than right, however low their top probability."""
+    return f"""An answer whose top probability is below **{threshold:.3f}** is marked as uncertain
+(silence always is): it is more likely wrong than right. Of the test clips {marks.share:.1%} are
+marked; of those {_share(marks.accuracy_marked)} are answered rightly, of the others
+{_share(marks.accuracy_unmarked)}."""
+
+
+def _share(share: float | None) -> str:
+    return "(there are none)" if share is None else f"{share:.1%}"
+
+
+def _limits_of_calibration(result: CrossValidation) -> str:
+    if result.calibration is None:
+        return "Its probabilities are not calibrated."
+    return """Its probabilities are calibrated for clips like those that it was tested on. For other
+  sounds, and where some labels are more frequent than here, they promise too much or too little."""
