@@ -39,9 +39,9 @@ def _measure(version: Path, wav: bytes) -> dict[str, float]:
     import numpy as np
     import soundfile
 
-    from app.audio.decode import BLOCK_FRAMES, AudioReader
     from app.audio.features import make_extractor
     from app.audio.frontend import FrontEnd
+    from app.audio.reader import BLOCK_FRAMES, AudioReader
     from app.audio.waveform import canonical_waveform, cut_windows
     from app.inference.artifact import Artifact
 

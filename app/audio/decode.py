@@ -1,219 +1,13 @@
-"""Bytes to samples: what libsndfile recognises by content, in blocks, within limits."""
+"""Bytes to samples: the decoder that takes a file, which its bytes alone decide."""
 
-import io
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Final
 
 import numpy as np
-import soundfile
 from numpy.typing import NDArray
 
-from app.audio.completeness import ends_early
 from app.audio.limits import DecodeLimits
-from app.errors import (
-    AudioTooLongError,
-    EmptyAudioError,
-    NotAudioError,
-    SampleRateError,
-    TooManyChannelsError,
-    TooManySamplesError,
-    TruncatedAudioError,
-    UnsupportedEncodingError,
-)
-
-# Containers that people send. libsndfile opens some twenty more; each is a parser that strangers
-# could aim at, and several of them (HTK, PAF, XI) take arbitrary bytes for audio.
-ACCEPTED_FORMATS: Final = frozenset(
-    {"WAV", "WAVEX", "RF64", "W64", "MP3", "FLAC", "OGG", "AIFF", "AU", "CAF"}
-)
-ACCEPTED_FORMATS_IN_WORDS: Final = "WAV, MP3, FLAC, Ogg Vorbis, Opus or AIFF"
-
-# Encodings that people send. libsndfile has some twenty more, from telephones and samplers of the
-# last century: parsers to aim at, and G.723 takes longer than a request may.
-ACCEPTED_ENCODINGS: Final = frozenset(
-    {
-        *("PCM_S8", "PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE", "ULAW", "ALAW"),
-        *("IMA_ADPCM", "MS_ADPCM", "GSM610", "VORBIS", "OPUS"),
-        *("MPEG_LAYER_I", "MPEG_LAYER_II", "MPEG_LAYER_III"),
-    }
-)
-
-# 32 Ki frames of stereo float32 are 256 kB: large enough that calls cost nothing, small enough that
-# a block stays in the processor's cache between decoding, downmix and resampling.
-BLOCK_FRAMES: Final = 1 << 15
-# One frame of MP3: mpg123 loses what a call had decoded before it meets damage, so it is asked for
-# no more at a time. The others keep it, and are faster in one piece.
-MP3_FRAME: Final = 1152
-# libsndfile says so where a FLAC file states no length; a length has 36 bits.
-FLAC_LENGTH_UNKNOWN: Final = 1 << 36
-
-_OGG_PAGE_HEADER: Final = 27
-_OGG_PIECE: Final = 1 << 20
-
-# libsndfile's SFE_UNIMPLEMENTED and SF_ERR_UNSUPPORTED_ENCODING.
-_UNKNOWN_ENCODING: Final = frozenset({4, 18})
-# It says so of these where they are cut off, too.
-_OF_ONE_ENCODING: Final = frozenset({b"fLaC", b"OggS"})
-
-
-_CONVERT_IT: Final = "Convert it to 16-bit PCM WAV, MP3 or FLAC."
-
-
-@dataclass(frozen=True, slots=True)
-class _SampleType:
-    """How libsndfile is asked for samples: its function, C's name of a sample, and NumPy's."""
-
-    read: Callable[[Any, Any, int], int]
-    c_name: str
-    dtype: type[np.int16 | np.int32 | np.float32]
-    full_scale: int
-
-
-_FLOAT: Final = _SampleType(soundfile._snd.sf_readf_float, "float *", np.float32, 1)
-_SHORT: Final = _SampleType(soundfile._snd.sf_readf_short, "short *", np.int16, 1 << 15)
-_INT: Final = _SampleType(soundfile._snd.sf_readf_int, "int *", np.int32, 1 << 31)
-# Integers are fetched as they are and made floats here: the same numbers, since full scales are
-# powers of two, for a fifth of the time that libsndfile takes (0.12 instead of 0.58 ms for four
-# seconds of stereo).
-_INTEGER_SUBTYPES: Final = {"PCM_16": _SHORT, "PCM_24": _INT, "PCM_32": _INT}
-
-
-class AudioReader:
-    """One clip's samples, decoded block by block as they are asked for.
-
-    Args:
-        data: the file's bytes. Not copied.
-        limits: what the clip may be.
-
-    Attributes:
-        sample_rate_hz: the clip's own rate.
-        channels: the clip's own channel count.
-        holds_integers: whether the file's samples are integers, and so finite and at most 1.
-        truncated: whether the file ended early; known once `blocks` is through.
-
-    Raises:
-        NotAudioError: no accepted format is recognised.
-        SampleRateError: the sample rate is outside the limits.
-        TooManyChannelsError: there are more channels than the limit.
-        UnsupportedEncodingError: no decoder for the encoding is here.
-        TruncatedAudioError: the container is recognised, and cut off before its format.
-    """
-
-    def __init__(self, data: bytes | memoryview, limits: DecodeLimits | None = None) -> None:
-        self._limits = limits or DecodeLimits()
-        self._data = data
-        self._file = _open(data)
-        self.sample_rate_hz: int = self._file.samplerate
-        self.channels: int = self._file.channels
-        self._sample_type = _INTEGER_SUBTYPES.get(self._file.subtype, _FLOAT)
-        self.holds_integers = self._sample_type is not _FLOAT
-        self.truncated = False
-        self._piece_frames = MP3_FRAME if self._file.format == "MP3" else BLOCK_FRAMES
-        self._check_format()
-
-    def blocks(self) -> Iterator[NDArray[np.float32]]:
-        """Yield float32 blocks `[n <= BLOCK_FRAMES, channels]`, nominally in [-1, 1], in order.
-
-        A block is overwritten by the next one. A file that ends early yields what there is.
-
-        Raises:
-            AudioTooLongError: more than `max_seconds` were decoded.
-            TooManySamplesError: more than `max_samples` were, over all channels.
-            EmptyAudioError: the clip declares no sample.
-            TruncatedAudioError: the clip declares samples and holds none.
-        """
-        max_frames = round(self._limits.max_seconds * self.sample_rate_hz)
-        max_samples = self._limits.max_samples
-        shape = (BLOCK_FRAMES, self.channels)
-        block = np.empty(shape, dtype=np.float32)
-        decoded: NDArray[Any] = block
-        if self.holds_integers:
-            decoded = np.empty(shape, dtype=self._sample_type.dtype)
-        scale = np.float32(1 / self._sample_type.full_scale)
-        n_decoded = 0
-        while n_block := self._read(decoded):
-            n_decoded += n_block
-            if n_decoded > max_frames:
-                raise AudioTooLongError(
-                    f"The audio lasts longer than {self._limits.max_seconds:g} seconds. "
-                    "Send a shorter piece."
-                )
-            if n_decoded * self.channels > max_samples:
-                raise TooManySamplesError(
-                    f"The audio holds more than {max_samples / 1e6:g} million samples, over all "
-                    "channels. Send a shorter piece, fewer channels, or a lower sample rate."
-                )
-            if self.holds_integers:
-                np.multiply(decoded[:n_block], scale, out=block[:n_block], dtype=np.float32)
-            yield block[:n_block]
-        if n_decoded == 0:
-            self._raise_for_no_samples()
-        self.truncated = ends_early(self._data) or self._holds_less_than_flac_says(n_decoded)
-
-    def close(self) -> None:
-        """Release the decoder."""
-        self._file.close()
-
-    def __enter__(self) -> "AudioReader":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def _read(self, buffer: NDArray[Any]) -> int:
-        """Fill `buffer` with the next frames and return how many there were; 0 at the end.
-
-        Calls libsndfile through soundfile's own binding: where a file breaks off, `SoundFile.read`
-        raises, and does not tell how many frames were decoded before.
-        """
-        read = self._sample_type.read
-        pointer = soundfile._ffi.from_buffer(self._sample_type.c_name, buffer)
-        n_read = 0
-        while n_read < len(buffer):
-            wanted = min(self._piece_frames, len(buffer) - n_read)
-            n_piece = read(self._file._file, pointer + n_read * self.channels, wanted)
-            n_read += n_piece
-            if n_piece < wanted:
-                break
-        return n_read
-
-    def _check_format(self) -> None:
-        limits = self._limits
-        if self._file.subtype not in ACCEPTED_ENCODINGS:
-            raise UnsupportedEncodingError(
-                f"The audio's encoding, {self._file.subtype}, is not accepted. {_CONVERT_IT}"
-            )
-        if not limits.min_sample_rate_hz <= self.sample_rate_hz <= limits.max_sample_rate_hz:
-            raise SampleRateError(
-                f"The audio's sample rate is {self.sample_rate_hz} Hz; from "
-                f"{limits.min_sample_rate_hz} to {limits.max_sample_rate_hz} Hz are accepted. "
-                "Resample it, or repair its header."
-            )
-        if self.channels > limits.max_channels:
-            raise TooManyChannelsError(
-                f"The audio has {self.channels} channels; at most {limits.max_channels} are "
-                "accepted. Send a mix with fewer."
-            )
-
-    def _holds_less_than_flac_says(self, n_decoded: int) -> bool:
-        n_stated: int = self._file.frames
-        return self._file.format == "FLAC" and n_decoded < n_stated < FLAC_LENGTH_UNKNOWN
-
-    def _raise_for_no_samples(self) -> None:
-        if self._file.frames == 0:
-            raise EmptyAudioError(
-                "The audio's header says that it holds no sample. Check that the recording was "
-                "started, and ended properly, and send it again."
-            )
-        if self._file.format != "MP3" and self._file.subtype.startswith("MPEG"):
-            raise UnsupportedEncodingError(
-                "The audio is MP3 in another container, which no decoder here reads. Send it as an "
-                "MP3 file, or convert it to 16-bit PCM WAV."
-            )
-        raise TruncatedAudioError(
-            "The audio was cut off before its first sample. Send the whole file."
-        )
+from app.audio.reader import AudioReader
+from app.audio.sound_file import SoundFileReader
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,107 +18,25 @@ class Audio:
     sample_rate_hz: int
 
 
-def decode(data: bytes | memoryview, limits: DecodeLimits | None = None) -> Audio:
-    """Decode a whole clip at once, as `AudioReader` does block by block.
+def open_audio(data: bytes | memoryview, limits: DecodeLimits | None = None) -> AudioReader:
+    """Open a file's bytes, which are not copied, with the decoder for them.
+
+    Args:
+        data: the file's bytes.
+        limits: what the clip may be.
 
     Raises:
-        AudioError: as `AudioReader` and its `blocks`.
+        AudioError: no decoder takes the bytes, or they are audio that is not accepted.
     """
-    with AudioReader(data, limits) as reader:
+    return SoundFileReader(data, limits or DecodeLimits())
+
+
+def decode(data: bytes | memoryview, limits: DecodeLimits | None = None) -> Audio:
+    """Decode a whole clip at once, as `open_audio` does block by block.
+
+    Raises:
+        AudioError: as `open_audio`, and `AudioReader.blocks`.
+    """
+    with open_audio(data, limits) as reader:
         samples = np.concatenate([block.copy() for block in reader.blocks()])
         return Audio(samples, reader.sample_rate_hz)
-
-
-def _open(data: bytes | memoryview) -> soundfile.SoundFile:
-    if len(data) == 0:
-        raise EmptyAudioError("The file is empty: it holds no byte. Choose another one.")
-    if bytes(data[:4]) == b"OggS" and _claims_absurdly_much(data):
-        raise TruncatedAudioError(
-            "The file holds marks of Ogg pages that overlap, so it is damaged, or none at all. "
-            "Export it again."
-        )
-    try:
-        file = soundfile.SoundFile(_MemoryFile(data))
-    except soundfile.LibsndfileError as error:
-        if error.code in _UNKNOWN_ENCODING and bytes(data[:4]) not in _OF_ONE_ENCODING:
-            raise UnsupportedEncodingError(
-                f"The audio's encoding is none that a decoder here reads. {_CONVERT_IT}"
-            ) from error
-        if _names_a_container(data):
-            raise TruncatedAudioError(
-                "The file begins as audio and breaks off, or breaks its format, before the first "
-                "sample. Send the whole file, or convert it to 16-bit PCM WAV."
-            ) from error
-        raise NotAudioError(
-            f"The bytes are not audio in a known format. Send {ACCEPTED_FORMATS_IN_WORDS}."
-        ) from error
-    if file.format not in ACCEPTED_FORMATS:
-        file.close()
-        raise NotAudioError(
-            f"The format {file.format} is not accepted. Send {ACCEPTED_FORMATS_IN_WORDS}."
-        )
-    return file
-
-
-def _names_a_container(data: bytes | memoryview) -> bool:
-    """Whether the first bytes are those of an accepted container (MP3 has no such mark)."""
-    head = bytes(data[:12])
-    return (head[:4] in (b"RIFF", b"RIFX", b"RF64") and head[8:12] in (b"WAVE", b"")) or (
-        head[:4] in (b"fLaC", b"OggS", b"caff", b".snd", b"riff")
-        or (head[:4] == b"FORM" and head[8:12] in (b"AIFF", b"AIFC"))
-    )
-
-
-def _claims_absurdly_much(data: bytes | memoryview) -> bool:
-    """Whether the pages that an Ogg file has marks of would be much longer than the file.
-
-    libogg computes a checksum over each, so that a file of nothing but marks keeps it busy for
-    minutes. In a real file they are as long as the file.
-    """
-    content = np.frombuffer(data, dtype=np.uint8)
-    marks = np.flatnonzero(content[: max(0, len(content) - _OGG_PAGE_HEADER)] == ord("O"))
-    for place, letter in enumerate(b"ggS", start=1):
-        marks = marks[content[marks + place] == letter]
-    claimed = 0
-    for start in range(0, len(content), _OGG_PIECE):
-        piece = content[start : start + _OGG_PIECE + _OGG_PAGE_HEADER + 255]
-        sums = np.concatenate([[0], np.cumsum(piece, dtype=np.int64)])
-        in_piece = marks[np.searchsorted(marks, start) : np.searchsorted(marks, start + _OGG_PIECE)]
-        begins = in_piece - start + _OGG_PAGE_HEADER
-        n_segments = piece[begins - 1]
-        ends = np.minimum(begins + n_segments, len(piece))
-        claimed += int((sums[ends] - sums[begins]).sum())  # a page states its segments' lengths
-    return claimed > 2 * len(content) + 1_000_000
-
-
-class _MemoryFile(io.RawIOBase):
-    """A read-only file over a buffer, without the copy that `io.BytesIO` makes.
-
-    libsndfile probes positions before the start of damaged files; such a seek stays where it is,
-    as a failing `lseek` would, instead of raising inside a C callback.
-    """
-
-    def __init__(self, data: bytes | memoryview) -> None:
-        self._data = memoryview(data)
-        self._position = 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._position
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: len(self._data)}[whence]
-        if base + offset >= 0:
-            self._position = base + offset
-        return self._position
-
-    def readinto(self, buffer) -> int:  # type: ignore[no-untyped-def]  # cffi's own buffer type
-        chunk = self._data[self._position : self._position + len(buffer)]
-        buffer[: len(chunk)] = chunk
-        self._position += len(chunk)
-        return len(chunk)

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.audio.cutting import WHOLE, Cutting
-from app.audio.decode import AudioReader
+from app.audio.decode import open_audio
 from app.audio.features import Tables, make_extractor, make_tables
 from app.audio.limits import DecodeLimits
 from app.audio.spec import FrontEndSpec
@@ -66,7 +66,7 @@ class FrontEnd:
             AudioError: the bytes cannot be used.
             InvalidParameterError: the clip cannot be cut so.
         """
-        with AudioReader(data, limits) as reader:
+        with open_audio(data, limits) as reader:
             waveform = canonical_waveform(reader, self.spec, cutting)
             return cut_windows(waveform, self.spec, cutting, truncated=reader.truncated)
 

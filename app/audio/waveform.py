@@ -9,7 +9,7 @@ import soxr
 from numpy.typing import NDArray
 
 from app.audio.cutting import WHOLE, Cutting
-from app.audio.decode import AudioReader
+from app.audio.reader import AudioReader
 from app.audio.spec import FrontEndSpec, Padding
 from app.errors import EmptyAudioError, InvalidParameterError, InvalidSamplesError
 

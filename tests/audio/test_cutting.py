@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.audio.cutting import MAX_WINDOWS, WHOLE, Cutting
-from app.audio.decode import AudioReader
+from app.audio.decode import open_audio
 from app.audio.frontend import FrontEnd
 from app.audio.spec import FrontEndSpec, MfccSpec
 from app.audio.wav_header import SampleEncoding, wav_header
@@ -32,7 +32,7 @@ SMALL = FrontEndSpec(
 def test_a_part_equals_what_librosa_loads(container: str, start: float, end: float | None) -> None:
     subtype = "MPEG_LAYER_III" if container == "MP3" else "PCM_16"
     data = encode(noisy_sweep(3.0, 44_100, 2), 44_100, container, subtype)
-    with AudioReader(data) as reader:
+    with open_audio(data) as reader:
         part = canonical_waveform(reader, SPEC, Cutting(start, end))
     expected, _ = librosa.load(
         io.BytesIO(data), sr=22_050, offset=start, duration=None if end is None else end - start
@@ -45,7 +45,7 @@ def test_a_part_equals_what_librosa_loads(container: str, start: float, end: flo
 
 def test_what_lies_behind_the_part_is_not_decoded() -> None:
     data = encode(noisy_sweep(3.0, 8_000), 8_000)
-    with AudioReader(data[: len(data) // 2]) as reader:
+    with open_audio(data[: len(data) // 2]) as reader:
         assert len(canonical_waveform(reader, SPEC, Cutting(end_seconds=1.0))) == 22_050
         assert not reader.truncated
 
@@ -54,7 +54,7 @@ def test_what_lies_behind_the_part_is_not_decoded() -> None:
 def test_a_part_behind_the_end_is_refused(start: float) -> None:
     data = encode(noisy_sweep(3.0, 8_000), 8_000)
     with (
-        AudioReader(data) as reader,
+        open_audio(data) as reader,
         pytest.raises(InvalidParameterError, match=r"start_seconds: the audio ends at 3 seconds"),
     ):
         canonical_waveform(reader, SPEC, Cutting(start))
@@ -150,7 +150,7 @@ def test_a_header_makes_raw_samples_a_wav(
     subtype = "PCM_16" if dtype == "<i2" else "FLOAT"
     expected = encode(sweep, 16_000, "WAV", subtype)
     front_end = FrontEnd.build(SPEC)
-    with AudioReader(data) as reader:
+    with open_audio(data) as reader:
         assert (reader.sample_rate_hz, reader.channels) == (16_000, channels)
     np.testing.assert_allclose(
         front_end.features(data).features, front_end.features(expected).features, atol=0.05

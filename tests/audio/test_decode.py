@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from app.audio.decode import BLOCK_FRAMES, AudioReader, decode
+from app.audio.decode import decode, open_audio
 from app.audio.limits import DecodeLimits
+from app.audio.reader import BLOCK_FRAMES
 from app.errors import (
     AudioError,
     AudioTooLongError,
@@ -117,7 +118,7 @@ def test_every_format_gives_back_the_sound(codec: Codec, channels: int) -> None:
 )
 def test_blocks_add_up_to_the_whole(container: str, subtype: str) -> None:
     data = encode(noisy_sweep(5, 48_000, 2), 48_000, container, subtype)
-    with AudioReader(data) as reader:
+    with open_audio(data) as reader:
         blocks = [block.copy() for block in reader.blocks()]
     assert len(blocks) == 8
     assert {len(block) for block in blocks[:-1]} == {BLOCK_FRAMES}
@@ -292,7 +293,7 @@ def test_the_longest_clip_is_counted_in_decoded_frames(seconds: float, container
 def test_a_long_clip_is_given_up_before_it_is_decoded_whole() -> None:
     data = encode(np.zeros(30 * BLOCK_FRAMES), RATE, "FLAC")
     with (
-        AudioReader(data, DecodeLimits(max_seconds=1)) as reader,
+        open_audio(data, DecodeLimits(max_seconds=1)) as reader,
         pytest.raises(AudioTooLongError),
     ):
         list(reader.blocks())

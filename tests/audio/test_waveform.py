@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from app.audio.decode import BLOCK_FRAMES, AudioReader, decode
+from app.audio.decode import decode, open_audio
+from app.audio.reader import BLOCK_FRAMES
 from app.audio.spec import FrontEndSpec, MfccSpec, Padding
 from app.audio.waveform import Windows, canonical_waveform, cut_windows, downmix
 from app.errors import EmptyAudioError, InvalidSamplesError
@@ -22,7 +23,7 @@ RATES: Final = (4_000, 8_000, 11_025, 16_000, 22_050, 32_000, 44_100, 48_000, 96
 
 
 def waveform_of(data: bytes, spec: FrontEndSpec = SPEC) -> NDArray[np.float32]:
-    with AudioReader(data) as reader:
+    with open_audio(data) as reader:
         return canonical_waveform(reader, spec)
 
 

@@ -9,8 +9,10 @@ import numpy as np
 import soundfile
 
 from app.audio.completeness import ends_early
-from app.audio.decode import AudioReader
+from app.audio.decode import open_audio
 from app.audio.limits import DecodeLimits
+from app.audio.reader import AudioReader
+from app.audio.sound_file import SoundFileReader
 from app.audio.spec import FrontEndSpec
 from app.audio.waveform import Windows, canonical_waveform, cut_windows
 from app.errors import AudioError
@@ -120,10 +122,11 @@ def check(data: bytes, note: Note = note_nothing) -> str:
     if not isinstance(early, bool):
         raise unexpected("ends_early answers neither yes nor no", early=early)
     try:
-        with AudioReader(memoryview(data), LIMITS) as reader:
-            file = reader._file
-            note(f"{file.format} {file.subtype} {reader.channels}")
-            _note_lines(file.extra_info, note)
+        with open_audio(memoryview(data), LIMITS) as reader:
+            form = _form(reader)
+            note(f"{form} {reader.channels}")
+            if isinstance(reader, SoundFileReader):
+                _note_lines(reader._file.extra_info, note)
             waveform = canonical_waveform(reader, SPEC)
             windows = cut_windows(waveform, SPEC, truncated=reader.truncated)
     except AudioError as error:
@@ -131,8 +134,14 @@ def check(data: bytes, note: Note = note_nothing) -> str:
         _note_lines("\n".join(_last_log().splitlines()[-2:]), note)
         return type(error).__name__
     _check_windows(windows)
-    note(f"{file.format} {len(waveform).bit_length()} {windows.truncated}")
+    note(f"{form} {len(waveform).bit_length()} {windows.truncated}")
     return WINDOWS
+
+
+def _form(reader: AudioReader) -> str:
+    """Return what a decoder takes a file for."""
+    assert isinstance(reader, SoundFileReader)
+    return f"{reader._file.format} {reader._file.subtype}"
 
 
 def _check_windows(windows: Windows) -> None:
