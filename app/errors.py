@@ -3,7 +3,9 @@
 HarkError
 ├── AudioError                what was sent cannot be classified
 │   ├── NotAudioError             no decoder recognises the bytes
+│   ├── DecoderMissingError       the decoder for the format is not installed
 │   └── UnusableAudioError        it is audio, but
+│       ├── NoAudioTrackError         it is a container with no sound in it
 │       ├── EmptyAudioError           it holds no sample
 │       ├── TruncatedAudioError       it was cut off before the first sample
 │       ├── AudioTooLongError         it lasts longer than the limit
@@ -76,8 +78,22 @@ class NotAudioError(AudioError):
     title = "Not an audio file"
 
 
+class DecoderMissingError(AudioError):
+    """The decoder for the format is not installed."""
+
+    code = "decoder_missing"
+    title = "The format's decoder is not installed"
+
+
 class UnusableAudioError(AudioError):
     """The bytes are audio, but cannot be classified."""
+
+
+class NoAudioTrackError(UnusableAudioError):
+    """The file is a container of sound and pictures, and holds no sound."""
+
+    code = "no_audio_track"
+    title = "The file holds no sound"
 
 
 class EmptyAudioError(UnusableAudioError):

@@ -39,6 +39,18 @@ def noisy_sweep(seconds: float, sample_rate_hz: int, channels: int = 1, seed: in
     return np.clip(sweeps + 0.05 * noise, -1, 1)
 
 
+def buzz(seconds: float, sample_rate_hz: int) -> Samples:
+    """Return ten harmonics of 200 Hz `[frames, 1]`, that fade in and out.
+
+    Telephones' codecs are models of a voice, and make little of a pure tone.
+    """
+    time = np.arange(round(seconds * sample_rate_hz)) / sample_rate_hz
+    envelope = 0.1 * np.clip(np.minimum(time, time[::-1]) / FADE_SECONDS - 1, 0, 1)
+    number = np.arange(1, 11)
+    harmonics = np.cos(2 * np.pi * 200 * number * time[:, np.newaxis] + number**2)
+    return envelope[:, np.newaxis] * (harmonics @ (1 / np.sqrt(number)))[:, np.newaxis]
+
+
 def encode(
     samples: Samples, sample_rate_hz: int, container: str = "WAV", subtype: str = "PCM_16"
 ) -> bytes:

@@ -20,6 +20,7 @@ logger = logging.getLogger(__name__)
 
 STATUS_OF_ERROR: Final[dict[type[errors.HarkError], int]] = {
     errors.NotAudioError: 415,
+    errors.DecoderMissingError: 415,
     errors.UnusableAudioError: 422,
     errors.MalformedRequestError: 400,
     errors.HeadersTooLargeError: 431,

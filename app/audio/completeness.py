@@ -9,11 +9,12 @@ import struct
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
+from app.audio.signatures import end_of_id3
+
 # Lengths that programs write who cannot come back to fill them in: ffmpeg, SoX, and all others.
 _SHORTEST_PLACEHOLDER: Final = 0x7FFF_F000
 _MAX_CHUNKS: Final = 10_000  # as many as libsndfile reads
 _LONGEST_OGG_PAGE: Final = 27 + 255 + 255 * 255
-_ID3_HEADER_BYTES: Final = 10
 # MPEG's frame header, side information and Xing's own header, with room for a CRC.
 _XING_REACH: Final = 4 + 2 + 32 + 120
 _XING_HAS_FRAMES: Final = 1
@@ -98,7 +99,7 @@ def _ogg_ends_early(data: bytes | memoryview) -> bool:
 
 def _mp3_ends_early(data: bytes | memoryview) -> bool:
     """MP3 states its length in bytes where its encoder wrote a Xing header into the first frame."""
-    start = _end_of_id3(data)
+    start = end_of_id3(data)
     reach = bytes(data[start : start + _XING_REACH])
     mark = max(reach.find(b"Xing"), reach.find(b"Info"))
     if mark < 0 or len(reach) < mark + 16:
@@ -108,16 +109,6 @@ def _mp3_ends_early(data: bytes | memoryview) -> bool:
         return False
     (length,) = struct.unpack_from(">I", reach, mark + (12 if flags & _XING_HAS_FRAMES else 8))
     return bool(start + length > len(data))
-
-
-def _end_of_id3(data: bytes | memoryview) -> int:
-    head = bytes(data[:_ID3_HEADER_BYTES])
-    if head[:3] != b"ID3" or len(head) < _ID3_HEADER_BYTES:
-        return 0
-    length = 0
-    for byte in head[6:10]:  # seven bits each
-        length = length << 7 | byte & 0x7F
-    return _ID3_HEADER_BYTES + length
 
 
 def _chunks(

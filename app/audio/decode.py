@@ -5,8 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from app.audio.containers import ContainerReader
 from app.audio.limits import DecodeLimits
 from app.audio.reader import AudioReader
+from app.audio.signatures import container_of
 from app.audio.sound_file import SoundFileReader
 
 
@@ -28,7 +30,11 @@ def open_audio(data: bytes | memoryview, limits: DecodeLimits | None = None) -> 
     Raises:
         AudioError: no decoder takes the bytes, or they are audio that is not accepted.
     """
-    return SoundFileReader(data, limits or DecodeLimits())
+    limits = limits or DecodeLimits()
+    container = container_of(data)
+    if container is None:
+        return SoundFileReader(data, limits)
+    return ContainerReader(data, container, limits)
 
 
 def decode(data: bytes | memoryview, limits: DecodeLimits | None = None) -> Audio:

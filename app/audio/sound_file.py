@@ -13,6 +13,7 @@ from app.audio.completeness import ends_early
 from app.audio.limits import DecodeLimits
 from app.audio.memory_file import MemoryFile
 from app.audio.reader import BLOCK_FRAMES, check_format, check_length
+from app.audio.signatures import ACCEPTED_FORMATS_IN_WORDS
 from app.errors import (
     EmptyAudioError,
     NotAudioError,
@@ -25,7 +26,6 @@ from app.errors import (
 ACCEPTED_FORMATS: Final = frozenset(
     {"WAV", "WAVEX", "RF64", "W64", "MP3", "FLAC", "OGG", "AIFF", "AU", "CAF"}
 )
-ACCEPTED_FORMATS_IN_WORDS: Final = "WAV, MP3, FLAC, Ogg Vorbis, Opus or AIFF"
 
 # Encodings that people send. libsndfile has some twenty more, from telephones and samplers of the
 # last century: parsers to aim at, and G.723 takes longer than a request may.
