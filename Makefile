@@ -22,7 +22,7 @@ serve: $(STAMP_$(ENGINE))
 # Run every test but the slow ones: side by side, and then those that want the machine for themselves.
 TEST_PROCESSES ?= 2
 test: $(VENV)/dev.stamp $(STAMP_onnx)
-	$(BIN)/python -m pytest -m "not alone" --numprocesses $(TEST_PROCESSES) --dist loadgroup
+	$(BIN)/python -m pytest -m "not alone" --numprocesses $(TEST_PROCESSES) --dist loadfile
 	$(BIN)/python -m pytest -m alone
 
 # Repeat real training, on the data in HARK_TEST_DATA.

@@ -14,23 +14,6 @@ compute_on_one_thread()  # before any test imports NumPy
 from tests.live_server import LiveServer, live_server
 
 SAMPLES = Path(__file__).parents[1] / "samples"
-COSTLY_FIXTURES = ("tiny", "server")
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Where several processes run the tests, keep together what shares a fixture.
-
-    That is the tests of a module, and the modules that ask for the same costly fixture of the
-    session: so that it is made once, and not in each process.
-    """
-    costly: dict[Path, str] = {}
-    for item in items:
-        for name in COSTLY_FIXTURES:
-            if name in getattr(item, "fixturenames", ()):
-                costly.setdefault(item.path, name)
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(costly.get(item.path, str(item.path))))
 
 
 @pytest.fixture(scope="session")
