@@ -400,7 +400,15 @@ class OutOfMemoryError(UnavailableError):
 
 
 class DeadlineExceededError(UnavailableError):
-    """No answer came within the deadline."""
+    """No answer came within the deadline.
+
+    Attributes:
+        worked_seconds: how much of the time a process worked on it; the rest was waiting.
+    """
 
     code = "deadline_exceeded"
     title = "The request took too long"
+
+    def __init__(self, message: str, *, worked_seconds: float = 0.0) -> None:
+        super().__init__(message)
+        self.worked_seconds = worked_seconds

@@ -11,9 +11,9 @@ import numpy as np
 import soundfile
 from matplotlib.figure import Figure
 
+from app.progress import Advance
 from training.datasets import Clip, Dataset
 from training.features_cache import UnreadableClip
-from training.progress import Advance
 
 _COLOUR: Final = "#1f6f8b"
 

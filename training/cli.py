@@ -10,10 +10,10 @@ from rich.console import Console
 
 from app.errors import HarkError
 from app.inference.threads import compute_on_one_thread
+from app.progress import show_progress
 from app.settings import DEFAULT_MODEL_STORE
 from training import tables
 from training.datasets import DatasetError, load_dataset
-from training.progress import show_progress
 from training.recipe import RecipeError, load_recipe, recipe_names
 
 # Everything that needs TensorFlow, scikit-learn or matplotlib is imported by the command that does:

@@ -9,6 +9,7 @@ from statistics import mean, median, pstdev
 from pydantic import BaseModel, ConfigDict
 
 from app.inference.artifact import Calibration
+from app.progress import Begin, silent
 from training.calibration import (
     Marks,
     expected_calibration_error,
@@ -17,7 +18,6 @@ from training.calibration import (
 )
 from training.evaluate import Metrics, measure, pool_predictions
 from training.features_cache import DatasetFeatures
-from training.progress import Begin, silent
 from training.recipe import Recipe
 from training.rounds import RoundResult, pool_calibrated, run_round
 from training.splits import Folds

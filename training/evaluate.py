@@ -12,9 +12,9 @@ from sklearn.metrics import accuracy_score, confusion_matrix, precision_recall_f
 from app.errors import AudioError
 from app.inference.classification import Classification
 from app.inference.classifier import Classifier
+from app.progress import Advance
 from training.datasets import Clip
 from training.features_cache import LIMITS, UnreadableClip
-from training.progress import Advance
 
 
 class LabelMetrics(BaseModel):

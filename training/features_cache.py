@@ -25,8 +25,8 @@ from app.audio.spec import FrontEndSpec
 from app.errors import AudioError
 from app.inference.arrays import DamagedArraysError, load_arrays
 from app.inference.threads import available_processors
+from app.progress import Advance
 from training.datasets import Clip, Dataset
-from training.progress import Advance
 
 # Training clips are the trainer's own: no limit but what memory holds.
 LIMITS: Final = DecodeLimits(max_seconds=24 * 3600)

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.inference.tensorflow_import import import_tensorflow
+from app.progress import Advance
 from training.augment import augment
 from training.features_cache import DatasetFeatures
-from training.progress import Advance
 from training.recipe import Recipe, Training
 
 tensorflow = import_tensorflow()  # before keras, which would import it with its noise

@@ -21,11 +21,11 @@ from app.inference.classifier import Classifier
 from app.inference.engine import Engine
 from app.inference.keras_engine import KerasEngine
 from app.inference.store import ModelReference
+from app.progress import Begin
 from training.calibration import ClipOutputs, fit_calibration, outputs_of, pool_outputs
 from training.evaluate import Metrics, Predictions, measure, pool_predictions, predict
 from training.features_cache import DatasetFeatures
 from training.fit import FittedModel, fit_model, report_epochs, select_examples
-from training.progress import Begin
 from training.recipe import Recipe
 from training.splits import Round
 

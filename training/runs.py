@@ -11,6 +11,7 @@ from app.audio.frontend import FrontEnd
 from app.inference.artifact import ModelName, TrainingRecord
 from app.inference.classifier import Classifier
 from app.inference.store import ModelReference, ModelStore
+from app.progress import Begin
 from training import report
 from training.cross_validation import CrossValidation, cross_validate
 from training.datasets import Dataset, DatasetError, load_dataset
@@ -23,7 +24,6 @@ from training.features_cache import (
     extract_features,
 )
 from training.fit import fit_model, report_epochs, select_examples
-from training.progress import Begin
 from training.recipe import Recipe, RecipeError
 from training.splits import Folds, SplitKind, make_folds
 

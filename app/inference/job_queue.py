@@ -36,6 +36,7 @@ class _Pending:
     on_settled: Callable[[], None]
     sent_at: float
     taken_by: WorkerProcess | None = None
+    taken_at: float = math.inf
 
 
 class JobQueue:
@@ -85,7 +86,8 @@ class JobQueue:
                 if pending.taken_by is not None:
                     raise DeadlineExceededError(
                         f"The answer took longer than {seconds:.3g} seconds, and was given up. "
-                        "Send a shorter clip, or try again when the service is less busy."
+                        "Send a shorter clip, or try again when the service is less busy.",
+                        worked_seconds=time.monotonic() - pending.taken_at,
                     ) from timeout
             raise DeadlineExceededError(
                 f"No process was free within {seconds:.3g} seconds. Try again later."
@@ -163,7 +165,7 @@ class JobQueue:
         pending = self._pending.get(number)
         if pending is None:
             return
-        pending.taken_by = worker
+        pending.taken_by, pending.taken_at = worker, time.monotonic()
         if worker.lost.is_set():  # it was ended meanwhile
             self._fail(pending)
         elif pending.answer.done():  # its deadline passed before this was known

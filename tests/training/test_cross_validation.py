@@ -7,13 +7,13 @@ import pytest
 
 from app.inference.artifact import Calibration
 from app.inference.store import ModelReference
+from app.progress import silent
 from tests.tiny_model import LABELS, SAVING_WARNS, TinyModel
 from training.calibration import Marks
 from training.cross_validation import CrossValidation, cross_validate
 from training.datasets import Clip, load_dataset
 from training.features_cache import DatasetFeatures, extract_features
 from training.model_card import model_card
-from training.progress import silent
 from training.recipe import Recipe
 from training.rounds import FinishedRound, run_round
 from training.splits import Folds

@@ -21,10 +21,10 @@ from app.errors import CorruptArtifactError, UnknownModelError, UnknownVersionEr
 from app.inference.artifact import Calibration
 from app.inference.classifier import Classifier
 from app.inference.engine import load_engine
+from app.progress import silent
 from tests.tiny_model import LABELS, NAME, TinyModel, rehash, sound, wav
 from training.datasets import Clip, Dataset, DatasetError, load_dataset
 from training.evaluate import Metrics, measure, pool_predictions, predict
-from training.progress import silent
 from training.recipe import RecipeError
 from training.runs import Evaluation, evaluate_version
 

@@ -1,0 +1,1 @@
+"""Folders of files in bulk: found, run through the compute processes, written to a table."""
