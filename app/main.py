@@ -8,11 +8,10 @@ from typing import Final
 
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
-from fastapi.responses import RedirectResponse
 from fastapi_offline import FastAPIOffline
 from prometheus_client import CollectorRegistry
 
-from app.api import batch, classify, huggingface, models, probes
+from app.api import batch, classify, huggingface, models, page, probes
 from app.api.access import API_KEY_HEADER, Access, document_access
 from app.api.body_limits import BodyLimits
 from app.api.problems import add_problem_handlers, problem_responses
@@ -77,8 +76,7 @@ def create_app(settings: Settings, registry: CollectorRegistry | None = None) ->
     app.state.access = access
     _surround(app, service, tracing)
     add_problem_handlers(app)
-    app.add_api_route("/", _to_documentation, include_in_schema=False)
-    for module in (classify, batch, models, huggingface, probes):
+    for module in (classify, batch, models, huggingface, probes, page):
         app.include_router(module.router)
     document_access(app, needs_keys=access.needs_keys)
     return app
@@ -110,7 +108,3 @@ def _surround(app: FastAPI, service: Service, tracing: Tracing | None) -> None:
     )
     if tracing is not None:
         tracing.surround(app)
-
-
-async def _to_documentation() -> RedirectResponse:
-    return RedirectResponse("docs")

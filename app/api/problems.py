@@ -12,6 +12,7 @@ from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
 from app import errors
+from app.api.allowed_methods import allowed_methods
 from app.api.options import in_words
 from app.api.request_context import REQUEST_ID_HEADER, record_of
 from app.api.security_headers import HEADERS_OF_DATA
@@ -223,6 +224,8 @@ async def _on_http_exception(request: Request, error: Exception) -> ProblemRespo
         405: f"{request.method} is not possible at {request.url.path[:200]}. See GET /docs.",
     }.get(error.status_code, str(error.detail))
     headers = dict(error.headers or {})
+    if status == HTTPStatus.METHOD_NOT_ALLOWED:
+        headers["Allow"] = allowed_methods(request)
     return problem_response(request, status, code, status.phrase, detail, headers)
 
 

@@ -1,5 +1,6 @@
 """Headers that tell browsers what an answer may do in them: nothing but what it is for."""
 
+from collections.abc import Iterable
 from typing import Final
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -16,15 +17,35 @@ HEADERS_OF_DATA: Final = {
     name.decode(): value.decode()
     for name, value in (*_EVERYWHERE, (b"content-security-policy", _DATA_POLICY))
 }
+# The page's own policy: what this service sends, and the sounds that people hand to the page.
+HEADERS_OF_THE_PAGE: Final = {
+    "Content-Security-Policy": "; ".join(
+        [
+            "default-src 'none'",
+            "script-src 'self'",
+            "worker-src 'self'",
+            "style-src 'self'",
+            "font-src 'self'",
+            "img-src 'self' data: blob:",
+            "media-src 'self' blob:",
+            "connect-src 'self'",
+            "form-action 'none'",
+            "base-uri 'none'",
+            "frame-ancestors 'none'",
+        ]
+    ),
+    "Permissions-Policy": "microphone=(self), camera=(), geolocation=()",
+}
+_POLICY: Final = b"content-security-policy"
 # Swagger's page starts itself by a script in the page, and brings its pictures as data.
-_PAGE_POLICY: Final = (
+_SWAGGER_POLICY: Final = (
     b"default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; "
     b"img-src 'self' data:; object-src 'none'; base-uri 'none'; frame-ancestors 'none'"
 )
 
 
 class SecurityHeaders:
-    """Adds the headers to each answer.
+    """Adds the headers to each answer; a policy only where the answer brings none of its own.
 
     Args:
         app: what answers.
@@ -46,14 +67,16 @@ class SecurityHeaders:
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = message["headers"]
-                is_page = any(
-                    name == b"content-type" and value.startswith(b"text/html")
-                    for name, value in headers
-                )
-                policy = _PAGE_POLICY if is_page else _DATA_POLICY
-                message["headers"] = [
-                    *headers, *self._headers, (b"content-security-policy", policy),
-                ]  # fmt: skip
+                message["headers"] = [*headers, *self._headers, *_policy_for(headers)]
             await send(message)
 
         await self._app(scope, receive, send_with_headers)
+
+
+def _policy_for(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    """Return the policy that an answer with these headers lacks."""
+    known = dict(headers)
+    if _POLICY in known:
+        return []
+    is_document = known.get(b"content-type", b"").startswith(b"text/html")
+    return [(_POLICY, _SWAGGER_POLICY if is_document else _DATA_POLICY)]

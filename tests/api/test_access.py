@@ -161,7 +161,7 @@ def test_a_refusal_comes_before_the_model_is_looked_for(keyed: Keyed) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["/livez", "/readyz", "/metrics", "/docs", "/openapi.json", "/nothing"]
+    "path", ["/", "/samples", "/livez", "/readyz", "/metrics", "/docs", "/openapi.json", "/nothing"]
 )
 def test_what_orchestrators_and_readers_ask_for_needs_no_key(keyed: Keyed, path: str) -> None:
     assert keyed.get(None, path).status_code == (404 if path == "/nothing" else 200)
