@@ -13,7 +13,7 @@ HOST ?= 127.0.0.1
 PORT ?= 8000
 PIP_INSTALL := python -m pip --disable-pip-version-check --quiet install
 
-.PHONY: serve test test-slow bench lint format lock samples fuzz chaos clean
+.PHONY: serve test test-slow bench lint format lock samples fuzz chaos screenshots clean
 
 # Start the service, with the models in model_store/. ENGINE=onnx is its light twin.
 serve: $(STAMP_$(ENGINE))
@@ -59,6 +59,10 @@ fuzz: $(VENV)-fuzz/fuzz.stamp
 # that does nothing else; CHAOS_OPTIONS=--write keeps the figures.
 chaos: $(VENV)/dev.stamp
 	$(BIN)/python -m tests.chaos.run $(CHAOS_OPTIONS)
+
+# Take the README's pictures of the page anew, with the system's Chromium.
+screenshots: $(VENV)/dev.stamp
+	$(BIN)/python -m tests.web.screenshots
 
 # Resolve the dependencies of pyproject.toml anew, for every supported Python.
 lock: $(VENV)/dev.stamp
