@@ -18,6 +18,12 @@ HarkError
 │   ├── MalformedRequestError     it is not HTTP
 │   ├── HeadersTooLargeError      more bytes of headers than the limit
 │   ├── HeadersTooSlowError       the headers did not arrive in time
+│   ├── UpgradeRequiredError      it should have been a WebSocket's
+│   ├── StreamError               a live stream breaks its protocol
+│   │   ├── MalformedMessageError     a message is not the JSON that it should be
+│   │   ├── UnexpectedMessageError    a message has no place where it came
+│   │   ├── StreamTooLargeError       a window of it holds more bytes than the limit
+│   │   └── StreamIdleError           no audio came for a while
 │   ├── InvalidParameterError     a parameter has a value that it cannot have
 │   └── UploadError               it does not carry one file
 │       ├── UploadTooLargeError       more bytes than the limit
@@ -32,6 +38,7 @@ HarkError
 │   ├── MissingKeyError           no API key was sent
 │   ├── UnknownKeyError           the key is none of those that are known
 │   ├── ForbiddenError            the key is not for this
+│   ├── ForeignOriginError        a page of another origin asks
 │   └── RateLimitedError          the client asks more often than it may
 ├── ModelError                the model asked for cannot be used
 │   ├── UnknownModelError         no such name in the store
@@ -49,6 +56,8 @@ HarkError
     ├── NotReadyError             no compute process has loaded the model yet
     ├── OverloadedError           the queue is full
     ├── TooManyConnectionsError   more connections than the limit
+    ├── TooManyStreamsError       more live streams than the limit
+    ├── StoppingError             the service has been asked to stop
     ├── WorkerCrashedError        the compute process died over this request
     ├── OutOfMemoryError          the compute process may not take as much memory as this needs
     └── DeadlineExceededError     no answer within the deadline
@@ -184,6 +193,45 @@ class InvalidParameterError(RequestError):
     title = "A parameter is not valid"
 
 
+class UpgradeRequiredError(RequestError):
+    """The request should have been a WebSocket's."""
+
+    code = "upgrade_required"
+    title = "This takes a WebSocket"
+
+
+class StreamError(RequestError):
+    """A live stream breaks its protocol."""
+
+
+class MalformedMessageError(StreamError):
+    """A message is not the JSON that it should be."""
+
+    code = "malformed_message"
+    title = "The message cannot be read"
+
+
+class UnexpectedMessageError(StreamError):
+    """A message has no place where it came."""
+
+    code = "unexpected_message"
+    title = "The message was not expected"
+
+
+class StreamTooLargeError(StreamError):
+    """A window of the stream holds more bytes than the limit."""
+
+    code = "stream_too_large"
+    title = "The stream is too large"
+
+
+class StreamIdleError(StreamError):
+    """No audio came for a while."""
+
+    code = "stream_idle"
+    title = "The stream was idle"
+
+
 class UploadError(RequestError):
     """The request does not carry one file."""
 
@@ -267,6 +315,13 @@ class ForbiddenError(AccessError):
 
     code = "forbidden"
     title = "This is not allowed"
+
+
+class ForeignOriginError(AccessError):
+    """A page of another origin asks, and the operator has not allowed it."""
+
+    code = "foreign_origin"
+    title = "This page may not ask"
 
 
 class RateLimitedError(AccessError):
@@ -383,6 +438,20 @@ class TooManyConnectionsError(UnavailableError):
 
     code = "too_many_connections"
     title = "The service is busy"
+
+
+class TooManyStreamsError(UnavailableError):
+    """More live streams are open than the limit."""
+
+    code = "too_many_streams"
+    title = "The service is busy"
+
+
+class StoppingError(UnavailableError):
+    """The service has been asked to stop."""
+
+    code = "stopping"
+    title = "The service is stopping"
 
 
 class WorkerCrashedError(UnavailableError):

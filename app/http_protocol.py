@@ -33,6 +33,8 @@ _NEXT_REQUEST_SECONDS: Final = 0.2
 # Requests that may follow one another before the first is answered.
 _MAX_PIPELINED: Final = 100
 _HEADER_PUNCTUATION: Final = len(b": \r\n")
+# The one path at which a connection may become a WebSocket.
+STREAM_PATH: Final = b"/v1/stream"
 # Asked for by operators, also when there is much to do.
 _NEVER_SHED: Final = b"/reload"
 
@@ -125,6 +127,7 @@ class HttpProtocol(HttpToolsProtocol):
         self._message_began = False
         self._has_shed = False
         self._close_after_message = False
+        self._upgraded = False
         self._bytes_without_body = 0  # of headers, of trailers, of a chunk's extensions
         self._header_timer: asyncio.TimerHandle | None = None
         self._closing_timer: asyncio.TimerHandle | None = None
@@ -160,7 +163,7 @@ class HttpProtocol(HttpToolsProtocol):
         began_in_body = self._in_message and not self._in_headers
         self._body_came = self._message_began = self._has_shed = False
         super().data_received(data)
-        if self._is_over():
+        if self._is_over() or self._upgraded:
             return
         if began_in_headers and self._in_headers and not self._message_began:
             self._check_bytes_without_body(self._bytes_without_body + len(data))
@@ -203,13 +206,14 @@ class HttpProtocol(HttpToolsProtocol):
             return
         super().on_headers_complete()
         if self.cycle is before:  # it is to become a WebSocket
+            self._upgraded = True
             return
         self.cycle.transport = cast("asyncio.Transport", _PatientTransport(self))
-        if self._stopping:
+        if self._stopping or self.parser.should_upgrade():
             self.cycle.keep_alive = False
 
     def on_body(self, body: bytes) -> None:
-        if self._refused:
+        if self._refused or self._upgraded:
             return
         self._body_came = True
         cycle = self.cycle
@@ -232,6 +236,23 @@ class HttpProtocol(HttpToolsProtocol):
         super().on_message_complete()
         if self._close_after_message:
             self.transport.close()
+
+    def _should_upgrade(self) -> bool:
+        """Whether a request becomes a WebSocket; wherever else one asks for it, HTTP goes on.
+
+        RFC 9110 allows that. The connection is closed after the answer, since the parser reads
+        nothing that comes after a request to upgrade.
+        """
+        return self._upgraded or (
+            self.parser.get_method() == b"GET"
+            and self.url.partition(b"?")[0] == STREAM_PATH
+            and self._idle()
+            and not self._refused
+            and super()._should_upgrade()
+        )
+
+    def _unsupported_upgrade_warning(self) -> None:
+        """Write no line into the log for what any stranger may ask."""
 
     def send_400_response(self, msg: str) -> None:
         """Answer what is no HTTP; uvicorn calls this where its parser gives up."""
@@ -334,6 +355,7 @@ class HttpProtocol(HttpToolsProtocol):
             and not self.expect_100_continue
             and not self.flow.write_paused
             and self.parser.should_keep_alive()
+            and not self.parser.should_upgrade()
         )
 
     def _shed(self, error: HarkError) -> None:

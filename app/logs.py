@@ -57,8 +57,11 @@ def configure_logging(log_format: Literal["auto", "json", "text"], level: str) -
             "disable_existing_loggers": False,
             "formatters": {"chosen": formatters[log_format]},
             "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "chosen"}},
-            # It complains of each malformed body, which the answer's line tells already.
-            "loggers": {"python_multipart": {"level": "ERROR"}},
+            # They complain of what clients send, which the answer's line tells already.
+            "loggers": {
+                "python_multipart": {"level": "ERROR"},
+                "hark.websockets": {"level": "ERROR"},
+            },
             "root": {"handlers": ["stderr"], "level": level.upper()},
         }
     )

@@ -11,7 +11,7 @@ from fastapi.middleware.cors import CORSMiddleware
 from fastapi_offline import FastAPIOffline
 from prometheus_client import CollectorRegistry
 
-from app.api import batch, classify, huggingface, models, page, probes
+from app.api import batch, classify, huggingface, models, page, probes, stream
 from app.api.access import API_KEY_HEADER, Access, document_access
 from app.api.body_limits import BodyLimits
 from app.api.problems import add_problem_handlers, problem_responses
@@ -22,10 +22,12 @@ from app.api.request_context import (
     RequestObserver,
 )
 from app.api.security_headers import SecurityHeaders
+from app.api.stream_context import StreamContext
 from app.metrics import Metrics
 from app.reloading import reloading
 from app.service import Service
 from app.settings import Settings
+from app.streams import Streams
 from app.tracing import Tracing
 
 DESCRIPTION: Final = """Hark says what a sound is: post a recording, get class probabilities.
@@ -74,9 +76,11 @@ def create_app(settings: Settings, registry: CollectorRegistry | None = None) ->
     )
     app.state.service = service
     app.state.access = access
+    app.state.streams = Streams(settings.max_streams)
+    metrics.watch_streams(lambda: app.state.streams.n_open)
     _surround(app, service, tracing)
     add_problem_handlers(app)
-    for module in (classify, batch, models, huggingface, probes, page):
+    for module in (classify, batch, stream, models, huggingface, probes, page):
         app.include_router(module.router)
     document_access(app, needs_keys=access.needs_keys)
     return app
@@ -85,7 +89,8 @@ def create_app(settings: Settings, registry: CollectorRegistry | None = None) ->
 def _surround(app: FastAPI, service: Service, tracing: Tracing | None) -> None:
     """Add what every request passes through; the last one added is the first one passed."""
     settings = service.settings
-    origins = [origin.strip() for origin in settings.cors_origins.split(",") if origin.strip()]
+    origins = settings.allowed_origins
+    observer = RequestObserver() if tracing is None else tracing
     app.add_middleware(
         BodyLimits, max_bytes=settings.max_upload_bytes, max_seconds=settings.upload_seconds
     )
@@ -104,7 +109,8 @@ def _surround(app: FastAPI, service: Service, tracing: Tracing | None) -> None:
         RequestContext,
         metrics=service.metrics,
         is_stopping=lambda: service.stopping,
-        observer=RequestObserver() if tracing is None else tracing,
+        observer=observer,
     )
+    app.add_middleware(StreamContext, metrics=service.metrics, observer=observer)
     if tracing is not None:
         tracing.surround(app)

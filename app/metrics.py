@@ -75,10 +75,28 @@ class Metrics:
             registry=registry,
         )
 
+        self._streams = Counter(
+            "hark_streams", "Live streams that ended, by close code.", ["code"], registry=registry
+        )
+        self._stream_results = Counter(
+            "hark_stream_results", "Windows of live streams answered.", registry=registry
+        )
+        self._streams_open = Gauge(
+            "hark_streams_open", "Live streams being answered.", registry=registry
+        )
+
     def observe_request(self, method: str, route: str, status: int, seconds: float) -> None:
         """Count an answered request. `route` is its template, or a fixed word where none fits."""
         self._requests.labels(method, route, str(status)).inc()
         self._request_seconds.labels(method, route).observe(seconds)
+
+    def count_stream(self, close_code: int | None) -> None:
+        """Count a live stream that ended; None stands for codes that clients make up."""
+        self._streams.labels("other" if close_code is None else str(close_code)).inc()
+
+    def count_stream_result(self) -> None:
+        """Count an answered window of a live stream."""
+        self._stream_results.inc()
 
     def count_error(self, code: str) -> None:
         """Count a request answered with a problem."""
@@ -105,6 +123,10 @@ class Metrics:
     def count_reload(self, model: str, outcome: str) -> None:
         """Count an attempt to change the versions of a model that serve."""
         self._reloads.labels(model, outcome).inc()
+
+    def watch_streams(self, streams_open: Callable[[], int]) -> None:
+        """Read this whenever the metrics are scraped."""
+        self._streams_open.set_function(streams_open)
 
     def watch(self, in_flight: Callable[[], int], workers_ready: Callable[[], int]) -> None:
         """Read these whenever the metrics are scraped."""

@@ -27,6 +27,8 @@ from app.main import create_app
 from app.reloading import hangup_means_reload
 from app.service import Service
 from app.settings import Settings
+from app.streams import Streams
+from app.websocket_protocol import MessageLimits, WebSocketProtocol
 
 logger = logging.getLogger(__name__)
 
@@ -43,9 +45,10 @@ class _Server(uvicorn.Server):
     signal once more after its shutdown, so that the exit status says «killed»: not here.
     """
 
-    def __init__(self, config: uvicorn.Config, service: Service) -> None:
+    def __init__(self, config: uvicorn.Config, service: Service, streams: Streams) -> None:
         super().__init__(config)
         self._service = service
+        self._streams = streams
         self._stop_at: float | None = None
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
@@ -59,13 +62,15 @@ class _Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Take in who is at the door, and nobody else, before the port is closed.
 
-        The system has connections that nobody has accepted yet; it would reset them.
+        The system has connections that nobody has accepted yet; it would reset them. Live streams
+        have no end of their own, so they are told to end.
         """
         for server in self.servers:
             for listening in server.sockets:
                 with socket.socket(fileno=os.dup(listening.fileno())) as same:
                     _take_no_more_connections(same)
                     await _until_all_are_accepted(same)
+        self._streams.stop()
         await super().shutdown(sockets)
 
     async def on_tick(self, counter: int) -> bool:
@@ -131,9 +136,17 @@ def serve(settings: Settings, host: str, port: int) -> bool:
         service.why_not,
     )
     protocol: Any = functools.partial(HttpProtocol, limits=limits)
+    websocket_protocol: Any = functools.partial(
+        WebSocketProtocol,
+        limits=MessageLimits(settings.max_header_bytes, settings.header_seconds),
+    )
     config = uvicorn.Config(
         app,
         http=protocol,
+        ws=websocket_protocol,
+        ws_max_size=settings.max_message_bytes,
+        ws_ping_interval=None,  # an answer would wait behind audio; who sends none is idle
+        ws_per_message_deflate=False,  # samples do not become smaller
         host=host,
         port=port,
         log_config=None,
@@ -143,7 +156,7 @@ def serve(settings: Settings, host: str, port: int) -> bool:
         proxy_headers=settings.trusted_proxies is not None,
         forwarded_allow_ips=settings.trusted_proxies or "",
     )
-    server = _Server(config, service)
+    server = _Server(config, service, app.state.streams)
     server.run()
     return server.started
 

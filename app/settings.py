@@ -51,6 +51,15 @@ class Settings(BaseSettings):
     max_connections: int = Field(
         2_000, ge=1, le=1_000_000, description="Most connections at a time."
     )
+    max_streams: int = Field(
+        64, ge=0, le=100_000, description="Most live streams at a time; with 0 there are none."
+    )
+    max_message_bytes: int = Field(
+        1_000_000, ge=1_000, le=100_000_000, description="Largest message of a live stream."
+    )
+    max_stream_bytes: int = Field(
+        4_000_000, ge=1_000, le=1_000_000_000, description="Largest window of a live stream."
+    )
     max_audio_seconds: Seconds = Field(DecodeLimits.max_seconds, description="Longest clip.")
     min_sample_rate_hz: int = Field(
         DecodeLimits.min_sample_rate_hz, ge=1, description="Lowest sample rate of a clip."
@@ -71,6 +80,9 @@ class Settings(BaseSettings):
         20.0, description="How long a request's body may take to arrive."
     )
     deadline_seconds: Seconds = Field(30.0, description="From a request's headers to its answer.")
+    stream_idle_seconds: Seconds = Field(
+        30.0, description="How long a live stream may bring no audio before it is closed."
+    )
     shutdown_seconds: Seconds = Field(
         30.0, description="How long requests in flight may take once asked to stop."
     )
@@ -112,6 +124,11 @@ class Settings(BaseSettings):
     )
 
     @property
+    def allowed_origins(self) -> list[str]:
+        """Origins whose pages may ask."""
+        return [origin.strip() for origin in self.cors_origins.split(",") if origin.strip()]
+
+    @property
     def decode_limits(self) -> DecodeLimits:
         """What a clip may be."""
         return DecodeLimits(
@@ -135,6 +152,8 @@ class Settings(BaseSettings):
     def _check_order(self) -> Self:
         if self.min_sample_rate_hz > self.max_sample_rate_hz:
             raise ValueError("HARK_MIN_SAMPLE_RATE_HZ is above HARK_MAX_SAMPLE_RATE_HZ")
+        if self.max_stream_bytes > self.max_upload_bytes:
+            raise ValueError("HARK_MAX_STREAM_BYTES is above HARK_MAX_UPLOAD_BYTES")
         if self.upload_seconds >= self.deadline_seconds:
             raise ValueError(
                 "HARK_UPLOAD_SECONDS leaves nothing of HARK_DEADLINE_SECONDS for the computation"

@@ -9,6 +9,7 @@ from fastapi import Depends, FastAPI, Request
 from fastapi.openapi.models import HTTPBearer as BearerModel
 from fastapi.security.base import SecurityBase
 from fastapi.security.utils import get_authorization_scheme_param
+from starlette.requests import HTTPConnection
 
 from app.api.request_context import record_of
 from app.api_keys import ApiKey, ApiKeys, Scope
@@ -39,8 +40,16 @@ class Access:
         """Whether classifying takes a key."""
         return self._keys is not None
 
-    async def admit(self, request: Request, scope: Scope) -> None:
-        """Let a request pass, or refuse it.
+    async def admit(
+        self, connection: HTTPConnection, scope: Scope, key_in_message: str | None = None
+    ) -> None:
+        """Let a request or a live stream pass, or refuse it.
+
+        Args:
+            connection: whose headers may hold a key.
+            scope: what it wants to do.
+            key_in_message: the key, where it came otherwise: a browser's script cannot set the
+                headers of a WebSocket.
 
         Raises:
             MissingKeyError: it needs a key and has none.
@@ -48,14 +57,14 @@ class Access:
             ForbiddenError: its key is not for this.
             RateLimitedError: its client asks too often.
         """
-        record = record_of(request.scope)
-        key = self._check_key(request, scope)
+        record = record_of(connection.scope)
+        key = self._check_key(_sent_key(connection) or key_in_message, scope)
         if key is not None:
             record.client = key.name
         if self._limiter is not None and scope is Scope.CLASSIFY:
             await self._limiter.admit(f"key {key.name}" if key else _network_of(record.client))
 
-    def _check_key(self, request: Request, scope: Scope) -> ApiKey | None:
+    def _check_key(self, sent: str | None, scope: Scope) -> ApiKey | None:
         if self._keys is None:
             if scope is Scope.ADMIN:
                 raise ForbiddenError(
@@ -63,7 +72,6 @@ class Access:
                     "HARK_API_KEYS_FILE, or send the process SIGHUP."
                 )
             return None
-        sent = _sent_key(request)
         if not sent:
             raise MissingKeyError(f"This service asks for an API key. {_HOW_TO}")
         key = self._keys.find(sent)
@@ -150,11 +158,11 @@ class _RateLimiter:
         )
 
 
-def _sent_key(request: Request) -> str:
-    scheme, key = get_authorization_scheme_param(request.headers.get("Authorization"))
+def _sent_key(connection: HTTPConnection) -> str:
+    scheme, key = get_authorization_scheme_param(connection.headers.get("Authorization"))
     if scheme.lower() == "bearer" and key:
         return key
-    return request.headers.get(API_KEY_HEADER, "")
+    return connection.headers.get(API_KEY_HEADER, "")
 
 
 def _network_of(address: str | None) -> str:

@@ -17,8 +17,8 @@ _LONGEST_SECONDS: Final = 86_400.0
 _Unset = SkipJsonSchema[None]  # None is what is not given, and nothing that could be
 
 
-class ClassifyOptions(BaseModel):
-    """What is looked at, and how much of the answer is told."""
+class AnswerOptions(BaseModel):
+    """How much of the answer is told."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -41,6 +41,25 @@ class ClassifyOptions(BaseModel):
         "probabilities stay what they are among all labels.",
         examples=[["siren", "car_horn"]],
     )
+
+    @field_validator("labels", mode="before")
+    @classmethod
+    def _split(cls, labels: Any) -> Any:
+        listed = [labels] if isinstance(labels, str) else labels
+        if not isinstance(listed, list) or not all(isinstance(each, str) for each in listed):
+            return labels  # for the type's own complaint
+        parts = [part.strip() for each in listed for part in each.split(",")]
+        return [part for part in parts if part]
+
+    @property
+    def event_threshold(self) -> float:
+        """How probable a label must be in a window to be an event."""
+        return DEFAULT_THRESHOLD if self.threshold is None else self.threshold
+
+
+class ClassifyOptions(AnswerOptions):
+    """What is looked at, and how much of the answer is told."""
+
     windows: bool = Field(
         False, description="Whether to answer for each window too.", examples=[True]
     )
@@ -63,25 +82,11 @@ class ClassifyOptions(BaseModel):
         examples=[3.5],
     )
 
-    @field_validator("labels", mode="before")
-    @classmethod
-    def _split(cls, labels: Any) -> Any:
-        listed = [labels] if isinstance(labels, str) else labels
-        if not isinstance(listed, list) or not all(isinstance(each, str) for each in listed):
-            return labels  # for the type's own complaint
-        parts = [part.strip() for each in listed for part in each.split(",")]
-        return [part for part in parts if part]
-
     @model_validator(mode="after")
     def _check_order(self) -> "ClassifyOptions":
         if self.end_seconds is not None and self.end_seconds <= self.start_seconds:
             raise ValueError("end_seconds must come after start_seconds")
         return self
-
-    @property
-    def event_threshold(self) -> float:
-        """How probable a label must be in a window to be an event."""
-        return DEFAULT_THRESHOLD if self.threshold is None else self.threshold
 
     @property
     def cutting(self) -> Cutting:
@@ -119,18 +124,21 @@ _NAMES: Final = frozenset(ClassifyOptions.model_fields)
 Options = Annotated[QueryOptions, Query()]
 
 
-def in_words(errors: Iterable[Mapping[str, Any]], n_outer: int = 0) -> str:
+def in_words(
+    errors: Iterable[Mapping[str, Any]], n_outer: int = 0, known: Iterable[str] = _NAMES
+) -> str:
     """Say which parameters are wrong and why, in a sentence.
 
     Args:
         errors: as pydantic tells them.
         n_outer: how many parts of each place say where the parameters came from.
+        known: the names of those that there are.
     """
     complaints = []
     for error in errors:
         name = ".".join(str(part) for part in error["loc"][n_outer:])
         complaint = error["msg"].removeprefix("Value error, ")
         if error["type"] == "extra_forbidden":
-            complaint = f"there is no such parameter. There is: {', '.join(sorted(_NAMES))}"
+            complaint = f"there is no such parameter. There is: {', '.join(sorted(known))}"
         complaints.append(f"{name[:64]}: {complaint}" if name else complaint)
     return "; ".join(complaints) + "."

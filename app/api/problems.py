@@ -10,6 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
+from starlette.requests import HTTPConnection
 
 from app import errors
 from app.api.allowed_methods import allowed_methods
@@ -27,6 +28,11 @@ STATUS_OF_ERROR: Final[dict[type[errors.HarkError], int]] = {
     errors.HeadersTooLargeError: 431,
     errors.HeadersTooSlowError: 408,
     errors.InvalidParameterError: 422,
+    errors.UpgradeRequiredError: 426,
+    errors.MalformedMessageError: 400,
+    errors.UnexpectedMessageError: 400,
+    errors.StreamTooLargeError: 413,
+    errors.StreamIdleError: 408,
     errors.UploadTooLargeError: 413,
     errors.UploadTooSlowError: 408,
     errors.CompressedUploadError: 415,
@@ -38,6 +44,7 @@ STATUS_OF_ERROR: Final[dict[type[errors.HarkError], int]] = {
     errors.MissingKeyError: 401,
     errors.UnknownKeyError: 401,
     errors.ForbiddenError: 403,
+    errors.ForeignOriginError: 403,
     errors.RateLimitedError: 429,
     errors.UnknownModelError: 404,
     errors.UnknownVersionError: 404,
@@ -48,6 +55,8 @@ STATUS_OF_ERROR: Final[dict[type[errors.HarkError], int]] = {
     errors.NotReadyError: 503,
     errors.OverloadedError: 503,
     errors.TooManyConnectionsError: 503,
+    errors.TooManyStreamsError: 503,
+    errors.StoppingError: 503,
     errors.WorkerCrashedError: 503,
     errors.OutOfMemoryError: 503,
     errors.DeadlineExceededError: 504,
@@ -57,6 +66,8 @@ RETRY_AFTER_SECONDS: Final[dict[type[errors.HarkError], int]] = {
     errors.NotReadyError: 5,
     errors.OverloadedError: 1,
     errors.TooManyConnectionsError: 1,
+    errors.TooManyStreamsError: 5,
+    errors.StoppingError: 1,
     errors.WorkerCrashedError: 1,
     errors.OutOfMemoryError: 1,
     errors.DeadlineExceededError: 5,
@@ -108,8 +119,8 @@ def problem_response(
     return ProblemResponse(problem.model_dump(), status_code=status, headers=headers)
 
 
-def problem_of(request: Request, error: Exception) -> Problem:
-    """Describe, and count, what befell a part of a request whose other parts are answered."""
+def problem_of(request: HTTPConnection, error: Exception) -> Problem:
+    """Describe, and count, what befell a part of a request, or a live stream."""
     record = record_of(request.scope)
     if isinstance(error, errors.HarkError):
         status, code, title, detail = status_of(type(error)), error.code, error.title, str(error)
@@ -239,7 +250,7 @@ async def _on_defect(request: Request, error: Exception) -> ProblemResponse:
     )
 
 
-def _log_defect(request: Request, error: Exception) -> None:
+def _log_defect(request: HTTPConnection, error: Exception) -> None:
     # The trace belongs into the log, and never into the answer. The server logs it too, since
     # Starlette raises the error on, but does not know of which request.
     logger.error(

@@ -147,7 +147,7 @@ class RequestContext:
             path = scope["path"][:_LONGEST_PATH]
             logger.log(
                 level, "%s %s %d", method, route, status,
-                extra=_line(record, method, route, path, status, seconds),
+                extra=line_of(record, method, route, path, status, seconds),
             )  # fmt: skip
 
 
@@ -173,7 +173,7 @@ def _route_and_method(scope: Scope) -> tuple[str, str]:
     return getattr(scope.get("route"), "path", "unmatched"), method
 
 
-def _line(
+def line_of(
     record: RequestRecord, method: str, route: str, path: str, status: int, seconds: float
 ) -> dict[str, Any]:
     """Compose what a log line says of a request."""

@@ -60,12 +60,13 @@ class SecurityHeaders:
         ]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
 
         async def send_with_headers(message: Message) -> None:
-            if message["type"] == "http.response.start":
+            # A WebSocket's is that of a refusal, which is an HTTP answer.
+            if message["type"] in ("http.response.start", "websocket.http.response.start"):
                 headers = message["headers"]
                 message["headers"] = [*headers, *self._headers, *_policy_for(headers)]
             await send(message)
