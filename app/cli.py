@@ -1,11 +1,11 @@
-"""`hark serve | classify | models | keys`."""
+"""`hark serve | classify | listen | models | keys`."""
 
 import sys
 from typing import Annotated
 
 import typer
 
-from app import classify_command, key_commands, model_commands
+from app import classify_command, key_commands, listen_command, model_commands
 from app.api_keys import KeysFileError
 from app.bulk.errors import BulkError
 from app.classify_command import Engine
@@ -24,6 +24,7 @@ application = typer.Typer(
 application.add_typer(model_commands.application, name="models")
 application.add_typer(key_commands.application, name="keys")
 application.command()(classify_command.classify)
+application.command()(listen_command.listen)
 
 
 @application.command()

@@ -152,8 +152,6 @@ class Settings(BaseSettings):
     def _check_order(self) -> Self:
         if self.min_sample_rate_hz > self.max_sample_rate_hz:
             raise ValueError("HARK_MIN_SAMPLE_RATE_HZ is above HARK_MAX_SAMPLE_RATE_HZ")
-        if self.max_stream_bytes > self.max_upload_bytes:
-            raise ValueError("HARK_MAX_STREAM_BYTES is above HARK_MAX_UPLOAD_BYTES")
         if self.upload_seconds >= self.deadline_seconds:
             raise ValueError(
                 "HARK_UPLOAD_SECONDS leaves nothing of HARK_DEADLINE_SECONDS for the computation"

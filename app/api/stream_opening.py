@@ -3,6 +3,7 @@
 from app.api.schemas import ModelAnswer
 from app.api.stream_messages import ReadyMessage, StreamConfiguration
 from app.audio.stream_windows import StreamWindows
+from app.audio.wav_header import WAV_HEADER_BYTES
 from app.errors import (
     InvalidParameterError,
     SampleRateError,
@@ -35,10 +36,11 @@ def check(configuration: StreamConfiguration, manifest: Manifest, settings: Sett
         )
     window_seconds = manifest.front_end_spec.window_seconds
     n_bytes = StreamWindows.window_bytes(configuration.samples, window_seconds)
-    if n_bytes > settings.max_stream_bytes:
+    most = min(settings.max_stream_bytes, settings.max_upload_bytes - WAV_HEADER_BYTES)
+    if n_bytes > most:
         raise StreamTooLargeError(
             f"A window of {window_seconds:g} seconds would hold {n_bytes} bytes; at most "
-            f"{settings.max_stream_bytes} are accepted. Send fewer channels, or a lower rate."
+            f"{most} are accepted. Send fewer channels, or a lower rate."
         )
     if configuration.hop_seconds > window_seconds:
         raise InvalidParameterError(

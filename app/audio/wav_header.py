@@ -8,6 +8,7 @@ SampleEncoding = Literal["pcm_s16le", "pcm_f32le"]
 BYTES_PER_SAMPLE: Final[dict[SampleEncoding, int]] = {"pcm_s16le": 2, "pcm_f32le": 4}
 _FORMAT_TAG: Final[dict[SampleEncoding, int]] = {"pcm_s16le": 1, "pcm_f32le": 3}
 _LAYOUT: Final = struct.Struct("<4sI4s4sIHHIIHH4sI")
+WAV_HEADER_BYTES: Final = _LAYOUT.size
 
 
 def wav_header(n_bytes: int, sample_rate_hz: int, channels: int, encoding: SampleEncoding) -> bytes:
