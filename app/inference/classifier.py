@@ -84,7 +84,8 @@ class Classifier:
     ) -> Classification:
         """Classify a file's bytes.
 
-        The windows' probabilities are averaged, each weighted by the seconds of audio in it.
+        The windows' probabilities are averaged, each weighted by the seconds of audio in it; silent
+        ones count only where all are.
 
         Raises:
             AudioError: the bytes cannot be used.
@@ -94,7 +95,8 @@ class Classifier:
         clip = self._front_end.windows(data, limits, cutting)
         decode_seconds = perf_counter() - started
         by_window, silent, feature_seconds, model_seconds = self._predict(clip.samples)
-        probabilities = averaged(by_window, clip.audio_seconds)
+        weights = clip.audio_seconds if silent.all() else clip.audio_seconds * ~silent
+        probabilities = averaged(by_window, weights)
         return Classification(
             model=self.reference,
             duration_seconds=clip.duration_seconds,

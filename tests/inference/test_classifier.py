@@ -184,6 +184,7 @@ def test_silence_is_told_of_each_window(classifier: Classifier) -> None:
     answer = classifier.classify(wav(clip))
     assert [window.silence for window in answer.windows] == [False, True, True]
     assert not answer.silence
+    assert tuple(answer.probabilities.values()) == pytest.approx(answer.windows[0].probabilities)
     nothing = classifier.classify(wav(np.zeros(RATE_HZ)))
     assert nothing.silence
     assert nothing.uncertain
