@@ -10,6 +10,7 @@ from app.api.multipart import FILE_FIELD, PartLimits
 from app.api.options import ClassifyOptions
 from app.api.request_context import record_of
 from app.api.uploads import Received, receive_upload
+from app.audio.signatures import ACCEPTED_FORMATS_IN_WORDS
 from app.inference.arena import Block
 from app.inference.classification import Classification
 from app.service import Service
@@ -19,7 +20,7 @@ MAX_BATCH_FILES: Final = 64
 _AUDIO: Final[dict[str, Any]] = {
     "type": "string",
     "format": "binary",
-    "description": "The bytes decide what the file is, whatever its name and type.",
+    "description": f"{ACCEPTED_FORMATS_IN_WORDS}: the bytes decide, whatever the name and type.",
 }
 _OPTION_FIELDS: Final[dict[str, Any]] = {
     name: field

@@ -23,7 +23,7 @@ from app.audio.frames import holds_integers, samples_of
 from app.audio.limits import DecodeLimits
 from app.audio.memory_file import MemoryFile
 from app.audio.reader import BLOCK_FRAMES, check_format, check_length
-from app.audio.signatures import Container
+from app.audio.signatures import ALWAYS_ACCEPTED_IN_WORDS, Container
 from app.errors import (
     DecoderMissingError,
     EmptyAudioError,
@@ -231,9 +231,8 @@ def _library(container: Container) -> ModuleType:
         import av
     except ImportError as error:
         raise DecoderMissingError(
-            f"The file is {container.name}, whose decoder is not installed in this service. Send "
-            "WAV, MP3, FLAC, Ogg Vorbis, Opus or AIFF; or have the extra installed: "
-            "pip install 'hark[av]'."
+            f"The file is {container.name}, whose decoder is not installed here. Send "
+            f"{ALWAYS_ACCEPTED_IN_WORDS}; or have the extra installed: pip install 'hark[av]'."
         ) from error
     return av
 

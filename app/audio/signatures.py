@@ -7,6 +7,8 @@ file is: it knows some three hundred formats, of which several open other files 
 from dataclasses import dataclass
 from typing import Final, Literal
 
+# What libsndfile decodes, and what FFmpeg does.
+ALWAYS_ACCEPTED_IN_WORDS: Final = "WAV, MP3, FLAC, Ogg Vorbis, Opus or AIFF"
 ACCEPTED_FORMATS_IN_WORDS: Final = (
     "WAV, MP3, FLAC, Ogg Vorbis, Opus, AIFF, WebM, MP4, M4A, AAC or AMR"
 )

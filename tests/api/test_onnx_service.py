@@ -12,9 +12,11 @@ from tests.api.test_problems import check_problem
 from tests.conftest import SAMPLES
 from tests.contract.interpreter import ROOT
 from tests.live_server import LiveServer, live_server
+from tests.recordings import record
+from tests.sounds import buzz, tone
 
 PYTHON: Final = ROOT / ".venv-onnx" / "bin" / "python"
-HEAVY: Final = ("tensorflow", "keras", "librosa", "numba", "sklearn", "matplotlib")
+HEAVY: Final = ("tensorflow", "keras", "librosa", "numba", "sklearn", "matplotlib", "av")
 
 pytestmark = pytest.mark.skipif(
     not PYTHON.exists(), reason="there is no environment without TensorFlow; `make test` makes it"
@@ -55,6 +57,27 @@ def test_it_is_a_full_service(onnx_server: LiveServer) -> None:
     assert "hark_workers_ready 2.0" in httpx.get(f"{url}/metrics").text
     refused = httpx.post(f"{url}/v1/classify", files={"file": b"no sound" * 100})
     check_problem(refused, 415, "not_audio")
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [
+        ("WebM", record(tone(1, 48_000), 48_000, "webm", "libopus")),
+        ("M4A", record(tone(1, 48_000), 48_000, "ipod", "aac")),
+        ("AAC", record(tone(1, 48_000), 48_000, "adts", "aac")),
+        ("AMR", record(buzz(1, 8_000), 8_000, "amr", "libopencore_amrnb")),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_format_whose_decoder_is_not_there_is_named_with_what_to_do(
+    onnx_server: LiveServer, name: str, data: bytes
+) -> None:
+    refused = httpx.post(f"{onnx_server.url}/v1/classify", files={"file": data})
+    check_problem(refused, 415, "decoder_missing")
+    detail = refused.json()["detail"]
+    assert f"The file is {name}, " in detail
+    assert "pip install 'hark[av]'" in detail
+    assert httpx.get(f"{onnx_server.url}/readyz").json()["workers_ready"] == 2
 
 
 def test_the_command_line_answers_too() -> None:

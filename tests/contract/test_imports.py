@@ -102,7 +102,9 @@ SERVICE: Final = (
     "app.cli",
     "app.api",
 )
-HEAVY: Final = ("tensorflow", "keras", "librosa", "numba", "scipy", "soundfile", "soxr", "sklearn")
+HEAVY: Final = (
+    *("tensorflow", "keras", "librosa", "numba", "scipy", "soundfile", "soxr", "sklearn", "av"),
+)
 
 
 def test_the_front_end_and_inference_are_pure() -> None:
@@ -137,6 +139,12 @@ def test_the_whole_of_app_can_be_imported_without_tensorflow(
     imported = set(everything[0]["modules"])
     assert set(modules_of("app")) <= imported
     assert [name for name in imported if is_or_is_in(name, ("tensorflow", "keras"))] == []
+
+
+def test_ffmpeg_is_not_loaded_before_a_file_needs_it(
+    everything: tuple[dict[str, Any], Path],
+) -> None:
+    assert [name for name in everything[0]["modules"] if is_or_is_in(name, ("av",))] == []
 
 
 def test_importing_app_does_no_work(everything: tuple[dict[str, Any], Path]) -> None:
