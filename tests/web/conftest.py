@@ -1,11 +1,13 @@
 """One browser and one server for all tests of the page, which end before other tests begin."""
 
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, expect
 
 from tests.live_server import LiveServer, live_server
+from tests.tiny_model import edit_manifest
 from tests.two_versions import TwoVersions
 from tests.web.browser import CHROMIUM, chromium
 from tests.web.hark_page import ANSWER_MS, HarkPage
@@ -21,11 +23,17 @@ def browser() -> Iterator[Browser]:
         yield running
 
 
+def never_sure(version: Path) -> None:
+    """Have a version call each of its answers uncertain."""
+    edit_manifest(version, calibration={"temperature": 1.0, "uncertain_below": 1.0})
+
+
 @pytest.fixture(scope="package")
 def web_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
-    """A server with the shipped model, and with a version 2 that answers differently."""
+    """A server with the shipped model, a version 2 that answers differently, and a modest one."""
     store = TwoVersions(tmp_path_factory.mktemp("store"))
     store.add(2)
+    store.add(3, damage=never_sure)
     store.write_aliases({"stable": 1})
     log = tmp_path_factory.mktemp("web") / "log"
     settings = {"HARK_ENGINE": "onnx", "HARK_WORKERS": "2", "HARK_MODEL_STORE": str(store.root)}

@@ -192,6 +192,14 @@ def test_the_version_that_is_chosen_answers(hark: HarkPage) -> None:
     expect(hark.page.locator("#curl")).to_contain_text("/versions/2/classify")
 
 
+def test_doubt_is_said(hark: HarkPage) -> None:
+    hark.version.select_option("3")
+    hark.choose(sample("siren.wav"))
+    label = label_of_siren(3).replace("_", " ")
+    hark.expect_answer(f"Not sure: {label}?")
+    expect(hark.page.locator("#sure")).to_contain_text("or nothing that this model knows")
+
+
 # The command
 
 
