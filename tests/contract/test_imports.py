@@ -133,6 +133,13 @@ def test_the_http_process_is_light() -> None:
     assert [other for other in imported if is_or_is_in(other, HEAVY)] == []
 
 
+def test_tables_need_no_service_and_load_no_library_that_they_may_not_use() -> None:
+    imported = after_importing("app.bulk", "app.terminal_answers")["modules"]
+    assert set(modules_of("app/bulk")) <= set(imported)
+    others = ("fastapi", "starlette", "uvicorn", "app.api", "app.service", "pyarrow", *HEAVY)
+    assert [other for other in imported if is_or_is_in(other, others)] == []
+
+
 def test_the_whole_of_app_can_be_imported_without_tensorflow(
     everything: tuple[dict[str, Any], Path],
 ) -> None:
