@@ -21,7 +21,7 @@ HarkError
 │   ├── UpgradeRequiredError      it should have been a WebSocket's
 │   ├── StreamError               a live stream breaks its protocol
 │   │   ├── MalformedMessageError     a message is not the JSON that it should be
-│   │   ├── UnexpectedMessageError    a message has no place where it came
+│   │   ├── MisplacedMessageError     a message has no place where it came
 │   │   ├── StreamTooLargeError       a window of it holds more bytes than the limit
 │   │   └── StreamIdleError           no audio came for a while
 │   ├── InvalidParameterError     a parameter has a value that it cannot have
@@ -211,7 +211,7 @@ class MalformedMessageError(StreamError):
     title = "The message cannot be read"
 
 
-class UnexpectedMessageError(StreamError):
+class MisplacedMessageError(StreamError):
     """A message has no place where it came."""
 
     code = "unexpected_message"

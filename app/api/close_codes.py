@@ -13,7 +13,7 @@ _LONGEST_REASON_BYTES: Final = 123
 
 CLOSE_CODE_OF_ERROR: Final[dict[type[Exception], int]] = {
     errors.HarkError: _DEFECT,
-    errors.UnexpectedMessageError: 1003,
+    errors.MisplacedMessageError: 1003,
     errors.MalformedMessageError: 1007,
     errors.InvalidParameterError: 1007,
     errors.AudioError: 1007,

@@ -30,7 +30,7 @@ STATUS_OF_ERROR: Final[dict[type[errors.HarkError], int]] = {
     errors.InvalidParameterError: 422,
     errors.UpgradeRequiredError: 426,
     errors.MalformedMessageError: 400,
-    errors.UnexpectedMessageError: 400,
+    errors.MisplacedMessageError: 400,
     errors.StreamTooLargeError: 413,
     errors.StreamIdleError: 408,
     errors.UploadTooLargeError: 413,

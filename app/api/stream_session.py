@@ -26,11 +26,11 @@ from app.api.stream_opening import check, ready_message
 from app.api_keys import Scope
 from app.audio.stream_windows import StreamWindow, StreamWindows
 from app.errors import (
+    MisplacedMessageError,
     NotReadyError,
     OverloadedError,
     StoppingError,
     StreamIdleError,
-    UnexpectedMessageError,
 )
 from app.inference.artifact import Manifest
 from app.inference.classification import Classification
@@ -109,7 +109,7 @@ class StreamSession:
         )
         text = message.get("text")
         if text is None:
-            raise UnexpectedMessageError(f"The first message is binary. {HOW_TO_BEGIN}")
+            raise MisplacedMessageError(f"The first message is binary. {HOW_TO_BEGIN}")
         return StreamConfiguration.parse(text)
 
     async def _answer_all(
@@ -145,7 +145,7 @@ class StreamSession:
             chunk: bytes = message["bytes"]
             return chunk
         if parse_object(text, _HOW_TO_END) != {"type": "end"}:
-            raise UnexpectedMessageError(f"The message is not known here. {_HOW_TO_END}")
+            raise MisplacedMessageError(f"The message is not known here. {_HOW_TO_END}")
         return None
 
     async def _receive(self, seconds: float, late: str) -> Message:
