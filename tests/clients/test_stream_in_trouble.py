@@ -175,7 +175,9 @@ def test_who_does_not_read_is_held_back_and_then_given_up(narrow: LiveServer) ->
 
 
 @pytest.mark.parametrize(
-    ("key", "code"), [(None, "missing_key"), (STRANGER, "unknown_key"), (ADMIN, "forbidden")]
+    ("key", "code"),
+    [(None, "missing_key"), (STRANGER, "unknown_key"), (ADMIN, "forbidden")],
+    ids=["none", "a stranger's", "an admin's"],  # fixed ones: keys differ between test processes
 )
 def test_a_stream_takes_a_key(guarded: LiveServer, key: str | None, code: str) -> None:
     first = {**SHORT.configuration, **({} if key is None else {"api_key": key})}
