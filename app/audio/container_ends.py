@@ -9,8 +9,8 @@ from typing import Final
 
 from app.audio.signatures import Container, Demuxer, adts_frame_bytes, end_of_id3
 
-# An hour of the shortest packets that there are in practice, and a tenth of a second to walk.
-_MAX_PARTS: Final = 300_000
+# Half an hour of packets of 20 ms; a tenth of a second to walk. Whoever has more ends as they say.
+_MAX_PARTS: Final = 100_000
 
 _SEGMENT: Final = 0x18538067
 _CLUSTER: Final = 0x1F43B675

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,7 @@ _SAMPLE_FORMATS: Final[dict[str, tuple[type[np.generic], int, int]]] = {
     "flt": (np.float32, 0, 1),
     "dbl": (np.float64, 0, 1),
 }
+_LARGEST: Final = float(np.finfo(np.float32).max)
 _INTEGERS: Final = frozenset({"u8", "s16", "s32"})
 
 
@@ -36,17 +37,24 @@ def samples_of(frame: AudioFrame) -> NDArray[np.float32]:
 
     dtype, silence, full_scale = _SAMPLE_FORMATS[_sample_format(frame)]
     n_frames, channels = frame.samples, frame.layout.nb_channels
+    samples = np.empty((n_frames, channels), dtype=np.float32)
     if frame.format.is_planar:
-        planes = [memoryview(AudioPlane(frame, channel)) for channel in range(channels)]
-        stored = np.stack([np.frombuffer(plane, dtype, n_frames) for plane in planes], axis=1)
+        for channel in range(channels):
+            plane = memoryview(AudioPlane(frame, channel))
+            samples[:, channel] = _as_float32_holds(np.frombuffer(plane, dtype, n_frames))
     else:
-        stored = np.frombuffer(memoryview(AudioPlane(frame, 0)), dtype, n_frames * channels)
-        stored = stored.reshape(n_frames, channels)
-    if silence:
-        stored = stored.astype(np.int16) - silence
-    with np.errstate(over="ignore"):  # a double may be too large, which is found out later
-        samples = stored.astype(np.float32)
-    return samples if full_scale == 1 else samples * np.float32(1 / full_scale)
+        plane = memoryview(AudioPlane(frame, 0))
+        stored = np.frombuffer(plane, dtype, n_frames * channels)
+        samples[:] = _as_float32_holds(stored).reshape(samples.shape)
+    if full_scale != 1:
+        samples -= np.float32(silence)
+        samples *= np.float32(1 / full_scale)
+    return samples
+
+
+def _as_float32_holds(stored: NDArray[Any]) -> NDArray[Any]:
+    """Return doubles that fit; the largest are no sound, which is found out later."""
+    return np.clip(stored, -_LARGEST, _LARGEST) if stored.dtype == np.float64 else stored
 
 
 def _sample_format(frame: AudioFrame) -> str:

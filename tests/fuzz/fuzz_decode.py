@@ -9,6 +9,7 @@ import numpy as np
 import soundfile
 
 from app.audio.completeness import ends_early
+from app.audio.containers import ContainerReader
 from app.audio.decode import open_audio
 from app.audio.limits import DecodeLimits
 from app.audio.reader import AudioReader
@@ -17,6 +18,7 @@ from app.audio.spec import FrontEndSpec
 from app.audio.waveform import Windows, canonical_waveform, cut_windows
 from app.errors import AudioError
 from tests.fuzz.targets import Note, Target, names_of, note_nothing, unexpected
+from tests.recordings import record
 from tests.sounds import Samples, encode
 
 WINDOWS: Final = "windows"
@@ -51,6 +53,18 @@ ENCODINGS: Final = (
     ("OGG", "VORBIS", 8_000, 1),
     ("OGG", "OPUS", 48_000, 2),
 )  # fmt: skip
+# (container, encoder, sample rate), as phones and browsers record
+RECORDINGS: Final = (
+    ("webm", "libopus", 48_000),
+    ("mp4", "aac", 44_100),
+    ("mov", "pcm_s16le", 8_000),
+    ("mov", "alac", 8_000),
+    ("matroska", "flac", 8_000),
+    ("matroska", "libmp3lame", 44_100),
+    ("3gp", "libopencore_amrnb", 8_000),
+    ("amr", "libopencore_amrnb", 8_000),
+    ("adts", "aac", 44_100),
+)
 # An ID3v2.4 tag with a title, and room after it.
 ID3: Final = b"ID3\x04\x00\x00\x00\x00\x00\x20TIT2\x00\x00\x00\x06\x00\x00\x03siren" + bytes(16)
 WORDS: Final = (
@@ -76,6 +90,12 @@ WORDS: Final = (
     # Frames of MPEG, in its versions and layers
     b"\xff\xfb\x90\x64", b"\xff\xf3\x18\xc4", b"\xff\xe3\x18\xc4", b"\xff\xfd", b"\xff\xff",
     b"TIT2",
+    # Boxes of MP4, and elements of Matroska
+    b"ftyp", b"moov", b"moof", b"mdat", b"trak", b"mdia", b"minf", b"stbl", b"stsd", b"stts",
+    b"stsc", b"stsz", b"stco", b"co64", b"edts", b"elst", b"dref", b"url ", b"trun", b"esds",
+    b"mp4a", b"Opus", b"samr", b"sawb", b"\x1aE\xdf\xa3", b"\x18\x53\x80\x67",
+    b"\x1f\x43\xb6\x75", b"\x16\x54\xae\x6b", b"A_OPUS", b"A_PCM/INT/LIT", b"A_FLAC",
+    b"#!AMR\n", b"#!AMR-WB\n", b"\xff\xf1\x50\x80",
     # Lengths
     b"\x00\x00\x00\x00", b"\xff\xff\xff\xff", b"\xff\xff\xff\x7f", b"\x7f\xff\xff\xff",
     b"\x00\x00\x00\x80", b"\x80\x00\x00\x00", b"\x00\xf0\xff\x7f",
@@ -95,6 +115,10 @@ def seeds() -> dict[str, bytes]:
             _sines(rate, channels), rate, container, subtype
         )
         for container, subtype, rate, channels in ENCODINGS
+    }
+    files |= {
+        f"{container}-{codec}": record(_sines(rate, 1), rate, container, codec)
+        for container, codec, rate in RECORDINGS
     }
     mp3 = files["MP3-MPEG_LAYER_III-1"]
     return {
@@ -140,8 +164,10 @@ def check(data: bytes, note: Note = note_nothing) -> str:
 
 def _form(reader: AudioReader) -> str:
     """Return what a decoder takes a file for."""
-    assert isinstance(reader, SoundFileReader)
-    return f"{reader._file.format} {reader._file.subtype}"
+    if isinstance(reader, SoundFileReader):
+        return f"{reader._file.format} {reader._file.subtype}"
+    assert isinstance(reader, ContainerReader)
+    return f"{reader._container.name} {reader._stream.codec_context.name}"
 
 
 def _check_windows(windows: Windows) -> None:

@@ -5,6 +5,7 @@ import gzip
 import io
 import struct
 import zipfile
+import zlib
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
@@ -12,13 +13,16 @@ import numpy as np
 
 from tests.hostile.forge import (
     aiff,
+    box,
     chunk,
     id3,
+    matroska,
     ogg_pages,
     riff,
     silent_flac,
     wav_format,
 )
+from tests.recordings import film, record
 from tests.sounds import encode, flac_claiming, noisy_sweep, patched, wav_claiming
 
 RATE: Final = 22_050
@@ -61,6 +65,55 @@ def _refused(code: str, make: Callable[[], bytes]) -> HostileFile:
 def sound(container: str = "WAV", subtype: str = "PCM_16", seconds: float = 1) -> bytes:
     """Return a whole file of noise."""
     return encode(noisy_sweep(seconds, RATE), RATE, container, subtype)
+
+
+@functools.cache
+def recording(container: str, codec: str = "aac", seconds: float = 4) -> bytes:
+    """Return what a phone or browser records; an MP4's index stands at its beginning."""
+    options = {"movflags": "faststart"} if container in ("mp4", "ipod") else {}
+    rate = 48_000 if codec == "libopus" else RATE
+    return record(noisy_sweep(seconds, rate), rate, container, codec, options=options)
+
+
+def half_recording(container: str, codec: str = "aac") -> bytes:
+    """Return the first half of such a file."""
+    data = recording(container, codec)
+    return data[: len(data) // 2]
+
+
+def damaged_recording(container: str, codec: str = "aac") -> bytes:
+    """Return such a file with every three hundredth byte of its second half replaced."""
+    data = bytearray(recording(container, codec))
+    replaced = data[len(data) // 2 :: 300]
+    data[len(data) // 2 :: 300] = noise(len(replaced))
+    return bytes(data)
+
+
+def _mp4_claiming(name: bytes, offset: int, claim: int, width: int = 4) -> bytes:
+    """Return an MP4 that says something else at a place behind the name of a box."""
+    data = recording("mp4")
+    return patched(data, data.index(name) + len(name) + offset, claim.to_bytes(width, "big"))
+
+
+def _mp4_with_edits(count: int) -> bytes:
+    """Return an MP4 that is to be played again and again, by its list of edits."""
+    data = recording("mov")  # whose index is at its end, where it may grow
+    edit = struct.pack(">IIhh", 4_000, 0, 1, 0)
+    edits = box(b"edts", box(b"elst", struct.pack(">II", 0, count) + edit * count))
+    old = data.index(b"edts") - 4
+    end = old + int.from_bytes(data[old : old + 4], "big")
+    longer = data[:old] + edits + data[end:]
+    for around in (b"moov", b"trak"):
+        place = longer.index(around) - 4
+        size = int.from_bytes(longer[place : place + 4], "big") + len(edits) - (end - old)
+        longer = patched(longer, place, size.to_bytes(4, "big"))
+    return longer
+
+
+def _nested_boxes(depth: int) -> bytes:
+    """Return an MP4 of an index in an index in an index."""
+    sizes = (struct.pack(">I4s", 8 * (depth - level), b"moov") for level in range(depth))
+    return box(b"ftyp", b"isom\0\0\2\0") + b"".join(sizes)
 
 
 def half(container: str, subtype: str = "PCM_16") -> bytes:
@@ -366,8 +419,72 @@ CORPUS: Final[dict[str, HostileFile]] = {
     "a zip bomb": _not_audio(lambda: zipped(bytes(100 * MEGABYTE))),
     "a gzip bomb": _not_audio(lambda: gzip.compress(bytes(100 * MEGABYTE))),
     "a wav in gzip": _not_audio(lambda: gzip.compress(sound())),
-    "mpeg-4": _not_audio(lambda: b"\0\0\0\x20ftypM4A " + noise(20_000)),
-    "matroska": _not_audio(lambda: b"\x1aE\xdf\xa3" + noise(20_000)),
+    # What phones and browsers record
+    "half a webm": _served_as_truncated(lambda: half_recording("webm", "libopus")),
+    "half an mp4": _served_as_truncated(lambda: half_recording("mp4")),
+    "half an aac": _served_as_truncated(lambda: half_recording("adts")),
+    "half an mp4 whose index is at its end": _refused(_BROKEN, lambda: half_recording("mov")),
+    "an mp4 whose index is at its end": _served(lambda: recording("mov")),
+    "a damaged webm": _served(lambda: damaged_recording("webm", "libopus")),
+    "a damaged mp4": _served_as_truncated(lambda: damaged_recording("mp4")),
+    "a damaged aac": _served_as_truncated(lambda: damaged_recording("adts")),
+    "a film without sound": _refused("no_audio_track", lambda: film(None, RATE)),
+    "a webm without sound": _refused("no_audio_track", lambda: film(None, RATE, "webm")),
+    "a film": _served(lambda: film(noisy_sweep(1, 48_000), 48_000)),
+    "an mp4's first box": _refused(_BROKEN, lambda: recording("mp4")[:28]),
+    "an mp4's index": _refused(
+        _BROKEN, lambda: recording("mp4")[: recording("mp4").index(b"mdat") + 4]
+    ),
+    "a webm's first element": _refused(_BROKEN, lambda: recording("webm", "libopus")[:36]),
+    "an amr's mark": _refused("empty_audio", lambda: b"#!AMR\n"),
+    "20 MB of amr without data": _refused(
+        _BROKEN, lambda: b"#!AMR\n" + b"\x7c" * 20 * MEGABYTE
+    ),
+    # Any bytes are sound to it.
+    "amr of noise": _served_as_truncated(lambda: b"#!AMR\n" + noise(20_000)),
+    "20 MB of amr that is none": _refused(
+        _BROKEN, lambda: b"#!AMR\n" + b"\xff" * 20 * MEGABYTE
+    ),
+    "16 MB of empty aac": _refused(
+        _BROKEN, lambda: b"\xff\xf1\x50\x80\x01\x1f\xfc\0" * 2 * MEGABYTE
+    ),
+    "an mp4 of 2^31 samples": _refused(_BROKEN, lambda: _mp4_claiming(b"stsz", 8, 2**31 - 1)),
+    "an mp4 of 2^31 samples of a byte": _refused(
+        "empty_audio",
+        lambda: _mp4_claiming(b"stsz", 4, 1 << 32 | 2**31 - 1, width=8)
+    ),
+    "an mp4 of 2^27 samples of a byte in one chunk": _refused(
+        "empty_audio",
+        lambda: patched(
+            _mp4_claiming(b"stsz", 4, 1 << 32 | 2**27, width=8),
+            recording("mp4").index(b"stsc") + 16,
+            (2**27).to_bytes(4, "big"),
+        )
+    ),
+    "an mp4 of 2^32 - 1 chunks": _served(lambda: _mp4_claiming(b"stco", 4, 2**32 - 1)),
+    "an mp4 of chunks beyond its end": _refused(
+        "empty_audio", lambda: _mp4_claiming(b"stco", 8, 2**32 - 1)
+    ),
+    "an mp4 of samples of 2^32 - 1": _served(lambda: _mp4_claiming(b"stts", 8, 2**32 - 1)),
+    "an mp4 whose index has no end": _served_as_truncated(
+        lambda: patched(
+            recording("mp4"), recording("mp4").index(b"moov") - 4, b"\xff\xff\xff\xff"
+        )
+    ),
+    "an mp4 of a thousand edits": _refused("audio_too_long", lambda: _mp4_with_edits(1_000)),
+    "an index in an index, 100 000 deep": _refused(_BROKEN, lambda: _nested_boxes(100_000)),
+    "an mp4 and 20 MB of zeros": _served(lambda: recording("mp4") + bytes(20 * MEGABYTE)),
+    "a webm and 20 MB of noise": _served(
+        lambda: recording("webm", "libopus") + noise(20 * MEGABYTE)
+    ),
+    "matroska of a bit a sample": _served(lambda: matroska(bits=1, packets=[bytes(800)])),
+    "matroska of tiny packets": _served(lambda: matroska(bits=16, packets=[b"\0\0"] * 10_000)),
+    "matroska of zlib bombs": _refused(
+        "audio_too_long",
+        lambda: matroska(
+            bits=16, packets=[zlib.compress(bytes(9 * MEGABYTE), 9)] * 100, is_compressed=True
+        )
+    ),
     # Two things at once
     "a pdf that ends as a wav": _not_audio(lambda: b"%PDF-1.4\n" + sound()),
     "a pdf that ends as an mp3": _not_audio(lambda: b"%PDF-1.4\n" * 100 + mp3()),
@@ -395,6 +512,8 @@ CORPUS: Final[dict[str, HostileFile]] = {
             b"OggS",
             b"caff\0\1\0\0",
             b".snd",
+            b"\0\0\0\x20ftypM4A ",
+            b"\x1aE\xdf\xa3",
         )
     },
     **{

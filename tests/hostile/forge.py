@@ -81,6 +81,41 @@ def lengthened_ogg(
     return b"".join(page.to_bytes() for page in [*pages[:n_header_pages], *repeated])
 
 
+def matroska(*, bits: int, packets: list[bytes], is_compressed: bool = False) -> bytes:
+    """Return PCM of 8 kHz in Matroska.
+
+    Args:
+        bits: of each sample.
+        packets: the sound, as it is stored.
+        is_compressed: whether the packets are said to be compressed, with zlib.
+    """
+    encoding = _element(0x5034, _element(0x4254, b"\0")) if is_compressed else b""
+    audio = _element(0xB5, struct.pack(">d", 8_000)) + _element(0x9F, b"\1")
+    track = [
+        *(_element(name, b"\1") for name in (0xD7, 0x73C5)),
+        _element(0x83, b"\2"),
+        _element(0x86, b"A_PCM/INT/LIT"),
+        _element(0xE1, audio + _element(0x6264, bytes([bits]))),
+        _element(0x6D80, _element(0x6240, encoding)) if encoding else b"",
+    ]
+    blocks = b"".join(_element(0xA3, b"\x81\0\0\x80" + packet) for packet in packets)
+    tracks = _element(0x1654AE6B, _element(0xAE, b"".join(track)))
+    cluster = _element(0x1F43B675, _element(0xE7, b"\0") + blocks)
+    head = _element(0x1A45DFA3, _element(0x4282, b"matroska"))
+    return head + _element(0x18538067, tracks + cluster)
+
+
+def _element(name: int, content: bytes) -> bytes:
+    """Return an element of Matroska; its length has eight bytes."""
+    stated = name.to_bytes((name.bit_length() + 7) // 8, "big")
+    return stated + (1 << 56 | len(content)).to_bytes(8, "big") + content
+
+
+def box(name: bytes, content: bytes) -> bytes:
+    """Return a box of MP4."""
+    return struct.pack(">I4s", 8 + len(content), name) + content
+
+
 class OggPage(NamedTuple):
     """One page of an Ogg stream."""
 
