@@ -7,6 +7,7 @@ that a flood of them leaves time for those that were accepted, and for probes.
 """
 
 import asyncio
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final, cast
@@ -32,6 +33,7 @@ _FIRST_REQUEST_SECONDS: Final = 2.0
 _NEXT_REQUEST_SECONDS: Final = 0.2
 # Requests that may follow one another before the first is answered.
 _MAX_PIPELINED: Final = 100
+_OFFER_OF_HTTP2: Final = re.compile(rb"(?i)(\r\n)upgrade(:[ \t]*h2c[ \t]*\r\n)")
 _HEADER_PUNCTUATION: Final = len(b": \r\n")
 # The one path at which a connection may become a WebSocket.
 STREAM_PATH: Final = b"/v1/stream"
@@ -162,6 +164,8 @@ class HttpProtocol(HttpToolsProtocol):
         began_in_headers = self._in_headers
         began_in_body = self._in_message and not self._in_headers
         self._body_came = self._message_began = self._has_shed = False
+        if not began_in_body:
+            data = _without_offer_of_http2(data)
         super().data_received(data)
         if self._is_over() or self._upgraded:
             return
@@ -415,6 +419,18 @@ class HttpProtocol(HttpToolsProtocol):
             self.cycle.keep_alive = False
             self.cycle.more_body = False
             self.cycle.message_event.set()
+
+
+def _without_offer_of_http2(data: bytes) -> bytes:
+    """Rename the header by which a client offers to go on with HTTP/2, as Java's does by default.
+
+    Such an offer may be passed over (RFC 9110, 7.8); the parser would take what follows for another
+    protocol, and the body would be lost.
+    """
+    head, end, rest = data.partition(b"\r\n\r\n")
+    if b"h2c" not in head.lower():
+        return data
+    return _OFFER_OF_HTTP2.sub(rb"\1X-Passed-Over\2", head + end[:2]) + end[2:] + rest
 
 
 def _malformed() -> MalformedRequestError:

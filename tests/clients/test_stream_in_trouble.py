@@ -250,7 +250,7 @@ def answer_to(server: LiveServer, request: bytes) -> bytes:
     return received
 
 
-@pytest.mark.parametrize("protocol", [b"websocket", b"h2c"])
+@pytest.mark.parametrize("protocol", [b"websocket", b"IRC/6.9"])
 def test_elsewhere_http_goes_on_and_the_connection_ends(
     narrow: LiveServer, protocol: bytes
 ) -> None:
