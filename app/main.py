@@ -11,7 +11,17 @@ from fastapi.middleware.cors import CORSMiddleware
 from fastapi_offline import FastAPIOffline
 from prometheus_client import CollectorRegistry
 
-from app.api import batch, classify, huggingface, models, page, probes, stream
+from app.api import (
+    batch,
+    classify,
+    huggingface,
+    inference_metadata,
+    inference_protocol,
+    models,
+    page,
+    probes,
+    stream,
+)
 from app.api.access import API_KEY_HEADER, Access, document_access
 from app.api.body_limits import BodyLimits
 from app.api.problems import add_problem_handlers, problem_responses
@@ -30,6 +40,10 @@ from app.settings import Settings
 from app.streams import Streams
 from app.tracing import Tracing
 
+_ROUTES: Final = (
+    *(classify, batch, stream, models, huggingface),
+    *(inference_metadata, inference_protocol, probes, page),
+)
 DESCRIPTION: Final = """Hark says what a sound is: post a recording, get class probabilities.
 
 ```sh
@@ -80,7 +94,7 @@ def create_app(settings: Settings, registry: CollectorRegistry | None = None) ->
     metrics.watch_streams(lambda: app.state.streams.n_open)
     _surround(app, service, tracing)
     add_problem_handlers(app)
-    for module in (classify, batch, stream, models, huggingface, probes, page):
+    for module in _ROUTES:
         app.include_router(module.router)
     document_access(app, needs_keys=access.needs_keys)
     return app

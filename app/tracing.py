@@ -41,7 +41,7 @@ class Tracing(RequestObserver):
         app.add_middleware(
             OpenTelemetryMiddleware,
             tracer_provider=self._provider,
-            excluded_urls=r"^https?://[^/]*/(livez|readyz|metrics)$",
+            excluded_urls=r"^https?://[^/]*/(livez|readyz|metrics|v2/health/.*)$",
             exclude_spans=["receive", "send"],
         )
 

@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from fastapi import Request
 
+from app.api.body_schemas import schema_of
 from app.api.json_body import JsonUpload
 from app.api.multipart import FILE_FIELD, PartLimits
 from app.api.options import ClassifyOptions
@@ -23,7 +24,7 @@ _AUDIO: Final[dict[str, Any]] = {
     "description": f"{ACCEPTED_FORMATS_IN_WORDS}: the bytes decide, whatever the name and type.",
 }
 _OPTION_FIELDS: Final[dict[str, Any]] = {
-    name: field
+    name: {key: value for key, value in field.items() if (key, value) != ("default", None)}
     for name, field in ClassifyOptions.model_json_schema()["properties"].items()
     if field.get("type") != "array"  # of which a form has a field an item
 }
@@ -44,7 +45,7 @@ UPLOAD: Final[dict[str, Any]] = {
         "content": {
             "multipart/form-data": {"schema": _form(_AUDIO)},
             "application/octet-stream": {"schema": _AUDIO},
-            "application/json": {"schema": JsonUpload.model_json_schema(ref_template="{model}")},
+            "application/json": {"schema": schema_of(JsonUpload)},
         },
     }
 }

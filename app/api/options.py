@@ -1,11 +1,21 @@
 """What a client may choose: the same options by the same names, however a request comes in."""
 
 from collections.abc import Iterable, Mapping
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, Self, TypeVar
 
 from fastapi import Query
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
-from pydantic.json_schema import SkipJsonSchema
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetJsonSchemaHandler,
+    ValidationError,
+    WithJsonSchema,
+    field_validator,
+    model_validator,
+)
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, PydanticCustomError
 
 from app.audio.cutting import Cutting
 from app.errors import InvalidParameterError
@@ -14,26 +24,35 @@ from app.inference.events import DEFAULT_THRESHOLD
 AnswerFormat = Literal["json", "csv", "audacity"]
 
 _LONGEST_SECONDS: Final = 86_400.0
-_Unset = SkipJsonSchema[None]  # None is what is not given, and nothing that could be
+_T = TypeVar("_T")
 
 
-class AnswerOptions(BaseModel):
-    """How much of the answer is told."""
+class _NotGiven:
+    """Keeps None out of the document: it stands for what is not given, and cannot be sent."""
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        document = handler(schema)
+        return {**document.pop("anyOf")[0], **document}
+
+
+def _refuse_truth(value: Any) -> Any:
+    """Keep JSON's true and false from passing for 1 and 0."""
+    if isinstance(value, bool):
+        raise PydanticCustomError("number", "Input should be a valid number")
+    return value
+
+
+Unset = Annotated[_T | None, _NotGiven()]
+
+
+class LabelOptions(BaseModel):
+    """Which labels are told of."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    top_k: int = Field(
-        5, ge=1, le=1000, description="How many labels `top` names at the most.", examples=[3]
-    )
-    threshold: float | _Unset = Field(
-        None,
-        ge=0,
-        le=1,
-        description="The least probability of what `top` names, and of `events` (0.5 there, where "
-        "none is given).",
-        examples=[0.3],
-    )
-    labels: list[Annotated[str, Field(json_schema_extra={"format": "label"})]] | _Unset = Field(
+    labels: Unset[list[Annotated[str, Field(json_schema_extra={"format": "label"})]]] = Field(
         None,
         min_length=1,
         max_length=1000,
@@ -51,19 +70,34 @@ class AnswerOptions(BaseModel):
         parts = [part.strip() for each in listed for part in each.split(",")]
         return [part for part in parts if part]
 
+
+class AnswerOptions(LabelOptions):
+    """How much of the answer is told."""
+
+    top_k: int = Field(
+        5, ge=1, le=1000, description="How many labels `top` names at the most.", examples=[3]
+    )
+    threshold: Unset[float] = Field(
+        None,
+        ge=0,
+        le=1,
+        description="The least probability of what `top` names, and of `events` (0.5 there, where "
+        "none is given).",
+        examples=[0.3],
+    )
+
+    _numbers = field_validator("top_k", "threshold", mode="before")(_refuse_truth)
+
     @property
     def event_threshold(self) -> float:
         """How probable a label must be in a window to be an event."""
         return DEFAULT_THRESHOLD if self.threshold is None else self.threshold
 
 
-class ClassifyOptions(AnswerOptions):
-    """What is looked at, and how much of the answer is told."""
+class CuttingOptions(LabelOptions):
+    """What is looked at, and which labels are told of."""
 
-    windows: bool = Field(
-        False, description="Whether to answer for each window too.", examples=[True]
-    )
-    hop_seconds: float | _Unset = Field(
+    hop_seconds: Unset[float] = Field(
         None,
         ge=0.05,
         le=60,
@@ -74,7 +108,7 @@ class ClassifyOptions(AnswerOptions):
     start_seconds: float = Field(
         0.0, ge=0, le=_LONGEST_SECONDS, description="Where in the audio to begin.", examples=[0.5]
     )
-    end_seconds: float | _Unset = Field(
+    end_seconds: Unset[float] = Field(
         None,
         gt=0,
         le=_LONGEST_SECONDS,
@@ -82,8 +116,12 @@ class ClassifyOptions(AnswerOptions):
         examples=[3.5],
     )
 
+    _numbers_of_seconds = field_validator(
+        "hop_seconds", "start_seconds", "end_seconds", mode="before"
+    )(_refuse_truth)
+
     @model_validator(mode="after")
-    def _check_order(self) -> "ClassifyOptions":
+    def _check_order(self) -> Self:
         if self.end_seconds is not None and self.end_seconds <= self.start_seconds:
             raise ValueError("end_seconds must come after start_seconds")
         return self
@@ -92,6 +130,15 @@ class ClassifyOptions(AnswerOptions):
     def cutting(self) -> Cutting:
         """Which part of the audio is looked at, and in which windows."""
         return Cutting(self.start_seconds, self.end_seconds, self.hop_seconds)
+
+
+class ClassifyOptions(AnswerOptions, CuttingOptions):
+    """What is looked at, and how much of the answer is told."""
+
+    # 1 and 0 are customary in URLs.
+    windows: Annotated[bool, WithJsonSchema({"enum": [True, False, 1, 0], "examples": [True]})] = (
+        Field(False, description="Whether to answer for each window too.", examples=[True])
+    )
 
     def updated(self, parameters: Mapping[str, Any]) -> "ClassifyOptions":
         """Return the options with those replaced that a body carries.
@@ -111,7 +158,7 @@ class ClassifyOptions(AnswerOptions):
 class QueryOptions(ClassifyOptions):
     """The same, and the form of the answer."""
 
-    format: AnswerFormat | _Unset = Field(
+    format: Unset[AnswerFormat] = Field(
         None,
         description="The form of the answer: `json`; `csv`, with a row for each event (for each "
         "window, with `windows`); or `audacity`, the events as a label track. Where none is given, "

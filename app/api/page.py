@@ -6,6 +6,7 @@ from typing import Annotated, Final
 
 from fastapi import APIRouter, HTTPException, Request, Response
 from fastapi import Path as PathParameter
+from fastapi.responses import HTMLResponse
 from pydantic import BaseModel
 from starlette.staticfiles import StaticFiles
 
@@ -16,7 +17,7 @@ WEB_FOLDER: Final = Path(__file__).resolve().parents[1] / "web"
 SAMPLES_FOLDER: Final = Path(__file__).resolve().parents[2] / "samples"
 _SUFFIXES: Final = frozenset({".wav", ".mp3", ".flac", ".ogg", ".opus", ".aiff"})
 
-router = APIRouter(include_in_schema=False)
+router = APIRouter(tags=["operations"])
 AnyPath = Annotated[str, PathParameter()]
 
 
@@ -26,25 +27,26 @@ class SampleList(BaseModel):
     samples: list[str]
 
 
-@router.api_route("/", methods=["GET", "HEAD"])
+@router.get("/", response_class=HTMLResponse)
+@router.api_route("/", methods=["GET", "HEAD"], include_in_schema=False)
 async def show_page(request: Request) -> Response:
     """Show the page."""
     return await _file(WEB_FOLDER, "index.html", request)
 
 
-@router.api_route("/static/{path:path}", methods=["GET", "HEAD"])
+@router.api_route("/static/{path:path}", methods=["GET", "HEAD"], include_in_schema=False)
 async def send_static_file(request: Request, path: AnyPath) -> Response:
     """Send what the page is made of."""
     return await _file(WEB_FOLDER / "static", path, request)
 
 
-@router.api_route("/samples", methods=["GET", "HEAD"])
+@router.api_route("/samples", methods=["GET", "HEAD"], include_in_schema=False)
 def list_samples() -> SampleList:
     """List the samples' names; none where the folder is absent."""
     return SampleList(samples=_sample_names())
 
 
-@router.api_route("/samples/{name}", methods=["GET", "HEAD"])
+@router.api_route("/samples/{name}", methods=["GET", "HEAD"], include_in_schema=False)
 async def send_sample(request: Request, name: AnyPath) -> Response:
     """Send a sample."""
     if Path(name).suffix not in _SUFFIXES:

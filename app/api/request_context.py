@@ -31,7 +31,7 @@ _WELL_FORMED_TRACE: Final = re.compile(
 )
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 # Asked every few seconds by machines, so not worth a line each.
-_PROBES: Final = frozenset({"/livez", "/readyz", "/metrics"})
+_PROBES: Final = frozenset({"/livez", "/readyz", "/metrics", "/v2/health/live", "/v2/health/ready"})
 _LONGEST_PATH: Final = 200
 
 

@@ -5,7 +5,7 @@ for a form, which its Content-Type names. How large the body is and how long it 
 `app.api.body_limits`, for every route.
 """
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -52,30 +52,47 @@ async def receive_upload(request: Request, upload: Block, limits: PartLimits) ->
         DuplicateFileError: there is more than one.
         InvalidParameterError: an option is too long.
     """
-    _refuse_compression(request)
     content_type = request.headers.get("content-type", "")
-    try:
-        if content_type.partition(";")[0].strip().lower() == _MULTIPART:
-            return await _receive_form(request, MultipartReceiver(content_type, upload, limits))
-        return await _receive_body(request, upload, content_type)
-    except ClientDisconnect as error:
-        raise MalformedUploadError("The connection ended before the upload did.") from error
+    if content_type.partition(";")[0].strip().lower() == _MULTIPART:
+        return await _receive_form(request, MultipartReceiver(content_type, upload, limits))
+    await receive_body(request, upload)
+    if upload.length == 0:
+        raise MissingFileError(f"The request carries no file. {HOW_TO}")
+    parameters = await take_audio(upload) if is_json(upload, content_type) else {}
+    return Received([(0, upload.length)], parameters)
+
+
+async def receive_body(request: Request, upload: Block) -> None:
+    """Receive a request's body, whatever it is, and write it to `upload`.
+
+    Args:
+        request: as for `receive_upload`.
+        upload: likewise.
+
+    Raises:
+        CompressedUploadError: the body is compressed.
+        UploadTooLargeError: it is larger than the limit, or says that it will be.
+        UploadTooSlowError: it did not arrive in time.
+        MalformedUploadError: it was cut off.
+    """
+    async for chunk in _chunks(request):
+        upload.write(chunk)
 
 
 async def _receive_form(request: Request, receiver: MultipartReceiver) -> Received:
-    async for chunk in request.stream():
+    async for chunk in _chunks(request):
         receiver.feed(chunk)
     receiver.finish()
     return Received(receiver.extents, receiver.parameters)
 
 
-async def _receive_body(request: Request, upload: Block, content_type: str) -> Received:
-    async for chunk in request.stream():
-        upload.write(chunk)
-    if upload.length == 0:
-        raise MissingFileError(f"The request carries no file. {HOW_TO}")
-    parameters = await take_audio(upload) if is_json(upload, content_type) else {}
-    return Received([(0, upload.length)], parameters)
+async def _chunks(request: Request) -> AsyncIterator[bytes]:
+    _refuse_compression(request)
+    try:
+        async for chunk in request.stream():
+            yield chunk
+    except ClientDisconnect as error:
+        raise MalformedUploadError("The connection ended before the upload did.") from error
 
 
 def _refuse_compression(request: Request) -> None:
