@@ -16,7 +16,8 @@ JAVA = shutil.which("java")
 def test_a_file_is_posted_twice_over_one_connection(server: LiveServer) -> None:
     assert JAVA is not None
     program = Path(__file__).with_name("Ask.java")
-    command = [JAVA, program, f"{server.url}/v1/classify?top_k=1", SAMPLES / "siren.mp3"]
+    url = f"{server.url}/v1/classify?top_k=1"
+    command: list[str | Path] = [JAVA, program, url, SAMPLES / "siren.mp3"]
     finished = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
     first, second = finished.stdout.splitlines()
     assert first == second
