@@ -12,6 +12,7 @@ from app.api.schemas import ClassificationAnswer
 from app.inference.classification import Classification
 
 _CSV_TYPE: Final = "text/csv"
+_JSON_TYPE: Final = "application/json"
 _PLAIN_TYPE: Final = "text/plain"
 RENDERINGS: Final[dict[str, Any]] = {
     _CSV_TYPE: {
@@ -37,7 +38,7 @@ def render(
         case "audacity":
             return Response(to_label_track(content), media_type=_PLAIN_TYPE)
     # Not left to FastAPI, which would check once more what was made here.
-    return Response(content.to_json(), media_type="application/json")
+    return Response(content.to_json(), media_type=_JSON_TYPE)
 
 
 def to_csv(answer: ClassificationAnswer) -> str:
@@ -76,15 +77,24 @@ def to_label_track(answer: ClassificationAnswer) -> str:
 
 
 def _accepted(accept: str) -> AnswerFormat:
-    """Return the form that an Accept header puts first; JSON, where it names none of ours."""
-    best: tuple[float, AnswerFormat] = (0.0, "json")
+    """Return which of JSON and CSV an Accept header wants more (RFC 9110, section 12.5.1).
+
+    JSON where it wants neither; of two that it wants alike, the one that it names first.
+    """
+    weights: dict[str, float] = {}
     for each in accept.split(","):
         kind, *parameters = (part.strip().lower() for part in each.split(";"))
-        if kind in (_CSV_TYPE, "application/json"):
-            weight = _weight(parameters)
-            if weight > best[0]:
-                best = (weight, "csv" if kind == _CSV_TYPE else "json")
-    return best[1]
+        weights.setdefault(kind, _weight(parameters))
+    kinds = list(weights)
+
+    def wanted(kind: str) -> tuple[float, int]:
+        # The most specific range that takes a type in says how much it is wanted.
+        ranges = (kind, f"{kind.partition('/')[0]}/*", "*/*")
+        found = next((each for each in ranges if each in weights), None)
+        return (0.0, 0) if found is None else (weights[found], -kinds.index(found))
+
+    csv_is_wanted = wanted(_CSV_TYPE) > max(wanted(_JSON_TYPE), (0.0, 0))
+    return "csv" if csv_is_wanted else "json"
 
 
 def _weight(parameters: Iterable[str]) -> float:

@@ -116,6 +116,7 @@ EVENT_HEADER = ["start_seconds", "end_seconds", "label", "probability"]
         ({"format": "csv"}, {}),
         ({}, {"Accept": "text/csv"}),
         ({}, {"Accept": "application/json;q=0.5, text/csv"}),
+        ({}, {"Accept": "text/*, */*;q=0.1"}),
         ({"format": "csv"}, {"Accept": "application/json"}),
     ],
 )
@@ -133,7 +134,11 @@ def test_events_come_as_csv(
 
 
 @pytest.mark.parametrize(
-    "accept", ["*/*", "application/json, text/csv;q=0.9", "text/html", "text/csv;q=0", ";;,q=x"]
+    "accept",
+    [
+        *("*/*", "application/json, text/csv;q=0.9", "text/html", "text/csv;q=0", ";;,q=x"),
+        *("text/csv;q=0.5, */*", "text/csv;q=0.4, application/*", "*/*, text/*;q=0.5"),
+    ],
 )
 def test_json_comes_where_nothing_else_is_asked_for(client: httpx.Client, accept: str) -> None:
     data = (SAMPLES / "siren.wav").read_bytes()
