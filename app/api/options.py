@@ -61,6 +61,14 @@ class LabelOptions(BaseModel):
         examples=[["siren", "car_horn"]],
     )
 
+    @model_validator(mode="before")
+    @classmethod
+    def _leave_out_null(cls, options: Any) -> Any:
+        # Many JSON libraries write null for what is not given.
+        if not isinstance(options, dict):
+            return options
+        return {name: value for name, value in options.items() if value is not None}
+
     @field_validator("labels", mode="before")
     @classmethod
     def _split(cls, labels: Any) -> Any:

@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
+from app.api.options import ClassifyOptions
 from tests.conftest import SAMPLES
 from tests.live_server import LiveServer
 
@@ -104,6 +105,17 @@ def test_what_a_body_says_goes_before_the_query(client: httpx.Client) -> None:
     answer = client.post("/v1/classify?top_k=5&windows=true", data={"top_k": "1"}, files=files)
     assert len(answer.json()["top"]) == 1
     assert len(answer.json()["windows"]) == 1
+
+
+def test_null_stands_for_what_is_not_given(client: httpx.Client) -> None:
+    sound = base64.b64encode((SAMPLES / "siren.mp3").read_bytes()).decode()
+    nothing = dict.fromkeys(ClassifyOptions.model_fields)
+    answers = [
+        client.post("/v1/classify", json={"inputs": sound, "parameters": parameters})
+        for parameters in ({}, nothing)
+    ]
+    assert [answer.status_code for answer in answers] == [200, 200]
+    assert answers[0].json() == answers[1].json()
 
 
 @pytest.mark.parametrize(
