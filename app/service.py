@@ -8,7 +8,7 @@ from typing import Final
 
 from app.audio.cutting import WHOLE, Cutting
 from app.catalogue import Catalogue, Reloaded
-from app.errors import HarkError, OverloadedError, UploadTooSlowError
+from app.errors import DeadlineExceededError, HarkError, OverloadedError, UploadTooSlowError
 from app.inference.arena import Arena, Block
 from app.inference.classification import Classification
 from app.inference.compute import Job
@@ -195,8 +195,11 @@ class Service:
             ModelError: the version is unknown or refused.
         """
         model = self.catalogue.resolve(name, version)
-        places = asyncio.Semaphore(self.workers.count)
-        n_left = len(extents)
+        jobs = [
+            Job(model, upload.offset + start, length, self._limits, cutting)
+            for start, length in extents
+        ]
+        n_left = len(jobs)
         upload.handed_over = True
 
         def on_settled() -> None:
@@ -205,20 +208,37 @@ class Service:
             if n_left == 0:
                 self._give_back(upload)
 
-        async def classify_one(start: int, length: int) -> Classification | Exception:
-            job = Job(model, upload.offset + start, length, self._limits, cutting)
-            begun = False
-            try:
-                async with places:
-                    begun = True
-                    return await self._compute(job, give_up_at, on_settled)
-            except Exception as error:  # whatever it is, the others go on
-                return error
-            finally:
-                if not begun:
-                    on_settled()
+        waiting = iter(jobs)
+        answers: dict[Job, Classification | Exception] = {}
 
-        return await asyncio.gather(*(classify_one(*extent) for extent in extents))
+        async def work_off() -> None:
+            for job in waiting:
+                try:
+                    answers[job] = await self._compute_in_turn(job, give_up_at, on_settled)
+                except Exception as error:  # whatever it is, the others go on
+                    answers[job] = error
+
+        try:
+            await asyncio.gather(*(work_off() for _ in range(self.workers.count)))
+        finally:
+            for _ in waiting:  # where this was cancelled
+                on_settled()
+        return [answers[job] for job in jobs]
+
+    async def _compute_in_turn(
+        self, job: Job, give_up_at: float, on_settled: Callable[[], None]
+    ) -> Classification:
+        """Begin no job after its time; one that has begun has as long as any other.
+
+        With what is left of the batch's time, the last ones would end the processes that hold them.
+        """
+        now = time.monotonic()
+        if now >= give_up_at:
+            on_settled()
+            raise DeadlineExceededError(
+                "The files before this one took all the time there is. Send it in a smaller batch."
+            )
+        return await self._compute(job, now + self.settings.deadline_seconds, on_settled)
 
     async def _compute(
         self, job: Job, give_up_at: float, on_settled: Callable[[], None]

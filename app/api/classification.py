@@ -128,6 +128,7 @@ async def classify_files(
             options.cutting,
         )
     record.end_stage("compute")
+    record.model = next((each.model for each in answers if isinstance(each, Classification)), None)
     return answers, options
 
 

@@ -64,10 +64,15 @@ class LabelOptions(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _leave_out_null(cls, options: Any) -> Any:
-        # Many JSON libraries write null for what is not given.
+        """Take null for what is not given, as many JSON libraries write it."""
         if not isinstance(options, dict):
             return options
-        return {name: value for name, value in options.items() if value is not None}
+        optional = {name for name, field in cls.model_fields.items() if field.default is None}
+        return {
+            name: value
+            for name, value in options.items()
+            if value is not None or name not in optional
+        }
 
     @field_validator("labels", mode="before")
     @classmethod

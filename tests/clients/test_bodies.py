@@ -109,7 +109,8 @@ def test_what_a_body_says_goes_before_the_query(client: httpx.Client) -> None:
 
 def test_null_stands_for_what_is_not_given(client: httpx.Client) -> None:
     sound = base64.b64encode((SAMPLES / "siren.mp3").read_bytes()).decode()
-    nothing = dict.fromkeys(ClassifyOptions.model_fields)
+    fields = ClassifyOptions.model_fields.items()
+    nothing = {name: None for name, field in fields if field.default is None}
     answers = [
         client.post("/v1/classify", json={"inputs": sound, "parameters": parameters})
         for parameters in ({}, nothing)
