@@ -84,7 +84,8 @@ Published figure: {recipe.published}.
 
 - It always names one of its labels. Speech, music or a room's hum become whichever label lies
   nearest: read the probabilities, and expect no "none of these".
-- {_limits_of_calibration(result)}
+- Its probabilities are calibrated for clips like those that it was tested on. For other
+  sounds, and where some labels are more frequent than here, they promise too much or too little.
 - It learned from curated clips of one foreground sound. Several sounds at once, far microphones
   and heavy compression were not tested.
 - It must not decide alone where an error harms someone: it is no alarm for gun shots.
@@ -113,15 +114,10 @@ def _licence_warning(licence: str) -> str:
 
 
 def _calibration_in_words(result: CrossValidation) -> str:
-    if result.calibration is None or result.ece_after is None or result.marks is None:
-        return f"""They are not calibrated: that takes a validation part, and two folds leave none.
-Expected calibration error over the test clips: {result.ece_before:.3f} ({N_BINS} bins of the top
-probability). No answer is marked as uncertain for its probabilities."""
     temperature = result.calibration.temperature
     by_round = ", ".join(
         f"{part.calibration.temperature:.2f} and {part.calibration.uncertain_below:.2f}"
         for part in result.rounds
-        if part.calibration is not None
     )
     return f"""Each window's probabilities are tempered before a clip's windows are averaged (Guo
 et al., "On Calibration of Modern Neural Networks", ICML 2017). The temperature is
@@ -131,11 +127,10 @@ Expected calibration error over the test clips ({N_BINS} bins of the top probabi
 
 {_threshold_in_words(result.calibration.uncertain_below, result.marks)}
 
-Temperature and threshold were fitted on the validation parts of all rounds together, as answered by
-the models that were fitted on the training parts alone: on less data than the model in this folder,
-which may be surer or less sure of itself than they were. In the figures above, each test part was
-answered with the temperature and the threshold of its own round's validation part
-({by_round}), and took no part in choosing them."""
+Temperature and threshold were fitted on the answers of each round's model to its own test part,
+which it had not heard. The model in this folder was fitted on more, and may be surer or less sure
+of itself than those were. In the figures above, each test part was answered with the temperature
+and the threshold of the other rounds ({by_round}), and took no part in choosing them."""
 
 
 def _temperature_in_words(temperature: float) -> str:
@@ -146,7 +141,7 @@ def _temperature_in_words(temperature: float) -> str:
 
 def _threshold_in_words(threshold: float, marks: Marks) -> str:
     if threshold == 0:
-        return """No answer is marked as uncertain for its probabilities: on the validation parts,
+        return """No answer is marked as uncertain for its probabilities: on the test parts,
 answers were never more often wrong than right, however low their top probability."""
     return f"""An answer whose top probability is below **{threshold:.3f}** is marked as uncertain
 (silence always is): it is more likely wrong than right. Of the test clips {marks.share:.1%} are
@@ -156,10 +151,3 @@ marked; of those {_share(marks.accuracy_marked)} are answered rightly, of the ot
 
 def _share(share: float | None) -> str:
     return "(there are none)" if share is None else f"{share:.1%}"
-
-
-def _limits_of_calibration(result: CrossValidation) -> str:
-    if result.calibration is None:
-        return "Its probabilities are not calibrated."
-    return """Its probabilities are calibrated for clips like those that it was tested on. For other
-  sounds, and where some labels are more frequent than here, they promise too much or too little."""

@@ -8,12 +8,11 @@ from matplotlib.figure import Figure
 
 from app.inference.artifact import TrainingRecord
 from app.inference.store import ModelReference
-from training.cross_validation import CrossValidation
+from training.cross_validation import CrossValidation, RoundResult
 from training.evaluate import Metrics
 from training.model_card import CONFUSION_FILE, LOSS_FILE, model_card
 from training.png import save_png
 from training.recipe import Recipe
-from training.rounds import RoundResult
 
 METRICS_FILE: Final = "metrics.json"
 CARD_FILE: Final = "MODEL_CARD.md"

@@ -1,19 +1,15 @@
-"""A round of a cross-validation: fit, stop and calibrate on a validation part, fit again, test.
+"""A round of a cross-validation: fit, stop on a validation part, fit again, test.
 
 First a model is fitted on the training parts and stopped early by the validation part, which tells
-how many epochs to take. It also answers the validation part, on which a temperature and a threshold
-are fitted. Then a fresh model is fitted for so many epochs on training and validation parts
-together, and classifies the test part, from bytes, with that calibration. The test part takes no
-part in any choice.
+how many epochs to take. Then a fresh model is fitted for so many epochs on training and validation
+parts together, and classifies the test part, from bytes. The test part takes no part in any choice.
 """
 
 import tempfile
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
 
 from app.audio.frontend import FrontEnd
 from app.inference.artifact import Calibration
@@ -22,100 +18,64 @@ from app.inference.engine import Engine
 from app.inference.keras_engine import KerasEngine
 from app.inference.store import ModelReference
 from app.progress import Begin
-from training.calibration import ClipOutputs, fit_calibration, outputs_of, pool_outputs
-from training.evaluate import Metrics, Predictions, measure, pool_predictions, predict
+from training.calibration import ClipOutputs, outputs_of
+from training.evaluate import Predictions, predict
 from training.features_cache import DatasetFeatures
 from training.fit import FittedModel, fit_model, report_epochs, select_examples
 from training.recipe import Recipe
 from training.splits import Round
 
 
-class RoundResult(BaseModel):
-    """One round's test part, how the model did on it, and how it was fitted and calibrated.
+@dataclass(frozen=True, slots=True)
+class FittedRound:
+    """A round whose model is fitted.
 
-    `calibration` is fitted on the round's validation part, and None where there is none.
+    Attributes:
+        turn: which clips are its test part.
+        engine: runs the model that was fitted on all others.
+        epochs: for how long that was.
+        history: loss and accuracy after each epoch of the model that was stopped early.
+        outputs: what the model says of the test part's windows.
     """
 
-    model_config = ConfigDict(frozen=True)
-
-    test: str
+    turn: Round
+    engine: Engine
     epochs: int
-    calibration: Calibration | None
-    metrics: Metrics
     history: dict[str, list[float]]
+    outputs: ClipOutputs
 
 
-@dataclass(frozen=True, slots=True)
-class Calibrated:
-    """What a round with a validation part adds.
-
-    Attributes:
-        validation: what the model that was stopped early says of the validation part.
-        tested: answers to the test part, with the round's calibration.
-    """
-
-    validation: ClipOutputs
-    tested: Predictions
-
-
-@dataclass(frozen=True, slots=True)
-class FinishedRound:
-    """A round's result, with what figures over all rounds are made of.
-
-    Attributes:
-        result: the round's result.
-        uncalibrated: answers to the test part without a calibration.
-        calibrated: None where there is no validation part.
-    """
-
-    result: RoundResult
-    uncalibrated: Predictions
-    calibrated: Calibrated | None
-
-
-def run_round(
+def fit_round(
     recipe: Recipe, data: DatasetFeatures, turn: Round, labels: list[str], begin: Begin
-) -> FinishedRound:
-    """Fit, calibrate and test one round's models."""
+) -> FittedRound:
+    """Fit one round's models."""
     validated = _stop_early(recipe, data, turn, labels, begin)
-    validation, calibration = None, None
-    if validated is not None:
-        engine = _saved_and_reloaded(recipe, validated)
-        validation = outputs_of(engine, data, turn.validation, labels)
-        calibration = fit_calibration(validation)
     fitted = _fit_again(recipe, data, turn, labels, validated, begin)
     engine = _saved_and_reloaded(recipe, fitted)
-
-    def test(calibration: Calibration | None) -> Predictions:
-        front_end = FrontEnd.build(recipe.front_end)
-        reference = ModelReference(recipe.name, 1)
-        classifier = Classifier(reference, labels, front_end, engine, calibration)
-        clips = [data.clips[clip] for clip in turn.test]
-        what = "testing" if calibration is None else "testing calibrated"
-        return predict(classifier, clips, begin(f"fold {turn.name}: {what}", len(clips)))
-
-    uncalibrated = test(None)
-    calibrated = None if validation is None else Calibrated(validation, test(calibration))
-    tested = calibrated.tested if calibrated else uncalibrated
-    result = RoundResult(
-        test=turn.name,
+    return FittedRound(
+        turn=turn,
+        engine=engine,
         epochs=fitted.epochs,
-        calibration=calibration,
-        metrics=measure(tested.truth, tested.predicted, labels),
         history=(validated or fitted).history,
+        outputs=outputs_of(engine, data, turn.test, labels),
     )
-    return FinishedRound(result, uncalibrated, calibrated)
 
 
-def pool_calibrated(rounds: Sequence[FinishedRound]) -> Calibrated | None:
-    """Put the rounds' validation and test clips together; None where a round has no calibration."""
-    calibrated = [finished.calibrated for finished in rounds if finished.calibrated is not None]
-    if len(calibrated) < len(rounds):
-        return None
-    return Calibrated(
-        validation=pool_outputs([part.validation for part in calibrated]),
-        tested=pool_predictions([part.tested for part in calibrated]),
-    )
+def test_round(
+    recipe: Recipe,
+    data: DatasetFeatures,
+    fitted: FittedRound,
+    labels: list[str],
+    calibration: Calibration | None,
+    begin: Begin,
+) -> Predictions:
+    """Classify a round's test part from its files' bytes, as serving would."""
+    front_end = FrontEnd.build(recipe.front_end)
+    reference = ModelReference(recipe.name, 1)
+    classifier = Classifier(reference, labels, front_end, fitted.engine, calibration)
+    clips = [data.clips[clip] for clip in fitted.turn.test]
+    what = "testing" if calibration is None else "testing calibrated"
+    return predict(classifier, clips, begin(f"fold {fitted.turn.name}: {what}", len(clips)))
 
 
 def _stop_early(

@@ -58,9 +58,10 @@ def unreadable_table(clips: Sequence[UnreadableClip]) -> Table:
 
 def cross_validation_table(result: CrossValidation) -> Table:
     """Show each round, and their mean."""
-    error = f"expected calibration error {result.ece_before:.3f}"
-    if result.calibration is not None:
-        error += f", {result.ece_after:.3f} at temperature {result.calibration.temperature:.2f}"
+    error = (
+        f"expected calibration error {result.ece_before:.3f}, "
+        f"{result.ece_after:.3f} at temperature {result.calibration.temperature:.2f}"
+    )
     table = Table(title="cross-validation", caption=f"{result.protocol}\n{error}")
     for name in ("test fold", "clips", "epochs", "accuracy", "macro F1"):
         table.add_column(name, justify="right")

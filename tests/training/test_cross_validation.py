@@ -9,13 +9,13 @@ from app.inference.artifact import Calibration
 from app.inference.store import ModelReference
 from app.progress import silent
 from tests.tiny_model import LABELS, SAVING_WARNS, TinyModel
-from training.calibration import Marks
+from training.calibration import Marks, fit_calibration, pool_outputs
 from training.cross_validation import CrossValidation, cross_validate
 from training.datasets import Clip, load_dataset
 from training.features_cache import DatasetFeatures, extract_features
 from training.model_card import model_card
 from training.recipe import Recipe
-from training.rounds import FinishedRound, run_round
+from training.rounds import FittedRound, fit_round
 from training.splits import Folds
 
 pytestmark = SAVING_WARNS
@@ -43,18 +43,18 @@ def parts(data: DatasetFeatures, *names: str) -> Folds:
     return Folds("folds", names, np.array([part_of_fold.get(f or "", last) for f in folds]))
 
 
-def first_round(recipe: Recipe, data: DatasetFeatures) -> FinishedRound:
+def first_fitted(recipe: Recipe, data: DatasetFeatures) -> FittedRound:
     turn = parts(data, "1", "2", "3").rounds()[0]
-    return run_round(recipe, data, turn, list(LABELS), silent)
+    return fit_round(recipe, data, turn, list(LABELS), silent)
 
 
-def test_the_test_part_takes_no_part_in_the_calibration(
+def test_the_test_part_takes_no_part_in_what_its_model_says(
     data: DatasetFeatures, hasty: Recipe
 ) -> None:
-    """Nor in anything else: with other labels, other figures come from the same answers."""
-    honest = first_round(hasty, data)
+    """With other labels for it, the same answers are only compared with another truth."""
+    honest = first_fitted(hasty, data)
     other_labels = dict(zip(LABELS, (*LABELS[1:], LABELS[0]), strict=True))
-    mislabelled = first_round(
+    mislabelled = first_fitted(
         hasty,
         replace(
             data,
@@ -64,30 +64,35 @@ def test_the_test_part_takes_no_part_in_the_calibration(
             ),
         ),
     )
-    assert honest.result.calibration is not None
-    assert mislabelled.result.calibration == honest.result.calibration
-    assert honest.calibrated is not None
-    assert mislabelled.calibrated is not None
-    answers, others = honest.calibrated.tested, mislabelled.calibrated.tested
-    assert answers.confidence.tolist() == others.confidence.tolist()
-    assert answers.truth.tolist() != others.truth.tolist()
-    assert len(honest.calibrated.validation.truth) == 12
+    np.testing.assert_array_equal(honest.outputs.answers(1.0), mislabelled.outputs.answers(1.0))
+    assert honest.outputs.truth.tolist() != mislabelled.outputs.truth.tolist()
+    assert len(honest.outputs.truth) == 12
+
+
+def test_a_round_is_calibrated_by_the_others(data: DatasetFeatures, hasty: Recipe) -> None:
+    turns = parts(data, "1", "2", "3").rounds()
+    rounds = [fit_round(hasty, data, turn, list(LABELS), silent) for turn in turns]
+    result = cross_validate(hasty, data, parts(data, "1", "2", "3"), list(LABELS))
+    for place, turn in enumerate(result.rounds):
+        others = [fitted.outputs for other, fitted in enumerate(rounds) if other != place]
+        assert turn.calibration == fit_calibration(pool_outputs(others))
+    everything = pool_outputs([fitted.outputs for fitted in rounds])
+    assert result.calibration == fit_calibration(everything)
 
 
 @pytest.fixture(scope="module")
 def of_two_folds(data: DatasetFeatures, hasty: Recipe) -> CrossValidation:
-    """Two parts: one to fit on, one to test on, none to calibrate on."""
+    """Two parts: one to fit on, and one to test on."""
     return cross_validate(hasty, data, parts(data, "1", "2"), list(LABELS))
 
 
-def test_two_folds_calibrate_nothing(of_two_folds: CrossValidation) -> None:
-    assert of_two_folds.calibration is None
-    assert of_two_folds.ece_after is None
-    assert of_two_folds.marks is None
-    assert [turn.calibration for turn in of_two_folds.rounds] == [None, None]
+def test_two_folds_calibrate_each_other(of_two_folds: CrossValidation) -> None:
+    first, second = of_two_folds.rounds
+    assert first.calibration != second.calibration
     assert 0 <= of_two_folds.ece_before <= 1
+    assert 0 <= of_two_folds.ece_after <= 1
     assert set(of_two_folds.figures) == {
-        "accuracy_mean", "accuracy_deviation", "macro_f1_mean", "ece_before",
+        "accuracy_mean", "accuracy_deviation", "macro_f1_mean", "ece_before", "ece_after",
     }  # fmt: skip
 
 
@@ -95,16 +100,6 @@ def card_of(tiny: TinyModel, recipe: Recipe, result: CrossValidation) -> str:
     training = tiny.open().manifest.training
     card = model_card(ModelReference("tiny", 1), recipe, training, result)
     return " ".join(card.split())
-
-
-def test_the_card_says_that_nothing_is_calibrated(
-    tiny: TinyModel, hasty: Recipe, of_two_folds: CrossValidation
-) -> None:
-    card = card_of(tiny, hasty, of_two_folds)
-    assert "They are not calibrated: that takes a validation part, and two folds leave none" in card
-    assert f"over the test clips: {of_two_folds.ece_before:.3f} (15 bins" in card
-    assert "- Its probabilities are not calibrated." in card
-    assert "temperature" not in card
 
 
 @pytest.fixture
