@@ -1,5 +1,6 @@
 """Classify many files in one request."""
 
+import asyncio
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
@@ -69,7 +70,10 @@ async def _classify_batch(
     version: str | None = None,
 ) -> Response:
     answers, options = await classify_files(request, service, query, name, version)
-    results = [_result(request, answer, options) for answer in answers]
+    results = []
+    for answer in answers:
+        results.append(_result(request, answer, options))
+        await asyncio.sleep(0)  # others get their turn: thousands of windows take 0.2 seconds
     content = BatchAnswer(results=results).model_dump_json(exclude_none=True)
     return Response(content, media_type="application/json")
 

@@ -71,5 +71,6 @@ class BodyLimits:
 def _announced_bytes(scope: Scope) -> int:
     for name, value in scope["headers"]:
         if name == b"content-length" and value.isdigit():
-            return int(value)
+            # Zeros before it may be thousands, more than Python makes a number of.
+            return int(value.lstrip(b"0") or b"0")
     return 0

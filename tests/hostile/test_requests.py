@@ -65,6 +65,12 @@ def test_an_announced_size_is_refused_at_once(strict_server: LiveServer) -> None
     assert time.monotonic() - started < 1
 
 
+def test_a_size_may_have_more_digits_than_python_reads(hostile_server: LiveServer) -> None:
+    with Connection(hostile_server) as connection:
+        connection.send(head(POST, TYPE, f"Content-Length: {len(BODY):05000}") + BODY)
+        assert connection.answer().status_code == 200
+
+
 def test_an_announced_size_is_refused_before_a_client_is_asked_to_go_on(
     strict_server: LiveServer,
 ) -> None:
