@@ -137,7 +137,8 @@ def classify(
     models = ModelStore(store)
     reference = _resolve(models, model)
     cutting = Cutting(start_seconds, end_seconds, hop_seconds)
-    chosen = [part.strip() for each in labels or () for part in each.split(",")]
+    chosen = [part.strip() for each in labels or () for part in each.split(",") if part.strip()]
+    _refuse({"--labels": labels and not chosen}, "names no label. Leave it out, for all.")
     if out is None:
         from app.terminal_answers import Shown, show_answers
 
