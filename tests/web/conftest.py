@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from tests.live_server import LiveServer, live_server
-from tests.tiny_model import edit_manifest
+from tests.tiny_model import edit_manifest, read_manifest_json
 from tests.two_versions import TwoVersions
 from tests.web.browser import CHROMIUM, chromium
 from tests.web.hark_page import ANSWER_MS, HarkPage
@@ -25,7 +25,8 @@ def browser() -> Iterator[Browser]:
 
 def never_sure(version: Path) -> None:
     """Have a version call each of its answers uncertain."""
-    edit_manifest(version, calibration={"temperature": 1.0, "uncertain_below": 1.0})
+    calibration = read_manifest_json(version)["calibration"]
+    edit_manifest(version, calibration={**calibration, "uncertain_below": 1.0})
 
 
 @pytest.fixture(scope="package")
