@@ -2,20 +2,27 @@
 
 Uvicorn reads one message ahead of the application and no more, which is what holds back a client
 that sends faster than its audio can be classified. It waits for ever for a client that reads
-nothing, keeps any number of a message's fragments, and cuts off who breaks the protocol before the
-close frame that says why can arrive; not here.
+nothing, keeps any number of a message's fragments, takes as many frames in one turn of the event
+loop as a read brings, and cuts off who breaks the protocol before the close frame that says why can
+arrive; not here.
 """
+
+from __future__ import annotations
 
 import asyncio
 import logging
 import socket
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from uvicorn.config import Config
+from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from uvicorn.server import ServerState
 from websockets.frames import CloseCode, Frame
+
+if TYPE_CHECKING:
+    from uvicorn._types import ASGIReceiveEvent, ASGISendEvent
 
 # Of the lines about each connection, and of what is in messages, nothing belongs into the log.
 logger = logging.getLogger("hark.websockets")
@@ -24,6 +31,9 @@ logger = logging.getLogger("hark.websockets")
 # it, and a client that reads nothing is found out once it is full. Ten seconds of 16-bit stereo.
 _KERNEL_BUFFER_BYTES: Final = 128 * 1024
 _MAX_FRAGMENTS: Final = 1_000
+# So much is looked at in one turn of the event loop. A read brings up to 256 KB, and in that 43 000
+# empty frames, which take as long as a hundred classifications.
+_PIECE_BYTES: Final = 8 * 1024
 _CLOSE_SECONDS: Final = 2.0
 
 
@@ -66,6 +76,8 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         self.logger = self.conn.logger = logger
         self.conn.debug = False
         self._bytes_before_message: int | None = 0  # None once the first message is there
+        self._unread = bytearray()  # what was received and not looked at yet
+        self._next_piece: asyncio.Handle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
@@ -75,12 +87,55 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_write_timer()
+        self._unread.clear()
         if self.handshake_complete:  # uvicorn calls a connection that broke one without a status
             code = CloseCode.ABNORMAL_CLOSURE
             self.queue.put_nowait({"type": "websocket.disconnect", "code": code})
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
+        self._unread += data
+        if self._next_piece is None:
+            self._take_piece()
+
+    async def receive(self) -> ASGIReceiveEvent:
+        """Return the next event, and go on with what is unread once there is no other."""
+        message = await super().receive()
+        self._go_on()
+        return message
+
+    async def send(self, message: ASGISendEvent) -> None:
+        """Pass on what the application says; once it has closed, reading goes on.
+
+        Raises:
+            ClientDisconnected: the stream has been closed: a client may break the protocol while
+                its audio is in computation.
+        """
+        if self.close_sent:
+            raise ClientDisconnected
+        await super().send(message)
+        self._go_on()
+
+    def _take_piece(self) -> None:
+        """Look at a piece of what is unread, and leave the rest to later turns."""
+        self._next_piece = None
+        piece = bytes(self._unread[:_PIECE_BYTES])
+        del self._unread[:_PIECE_BYTES]
+        if piece:
+            self._take_in(piece)
+        if self.transport.is_closing():
+            self._unread.clear()
+        elif not self.read_paused:
+            self.transport.resume_reading()
+        self._go_on()
+
+    def _go_on(self) -> None:
+        if self._unread and not self.read_paused:
+            self.transport.pause_reading()
+            if self._next_piece is None:
+                self._next_piece = self.loop.call_soon(self._take_piece)
+
+    def _take_in(self, data: bytes) -> None:
         if self.conn.parser_exc is not None:
             return  # of a client that has been told that it broke the protocol
         super().data_received(data)

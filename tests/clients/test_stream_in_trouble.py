@@ -171,6 +171,47 @@ def test_who_does_not_read_is_held_back_and_then_given_up(narrow: LiveServer) ->
     assert metric(narrow, "hark_streams_open") == 0
 
 
+# No respect for others
+
+
+def test_others_are_answered_between_frames_without_end(narrow: LiveServer) -> None:
+    empty = b"\x82\x80\x00\x00\x00\x00" * 200_000  # which take seconds to look at
+    with httpx.Client(base_url=narrow.url) as other, socket.socket() as connection:
+        connection.connect(("127.0.0.1", narrow.port))
+        connection.sendall(b"GET /v1/stream HTTP/1.1\r\nHost: here\r\n" + UPGRADE + b"\r\n")
+        assert connection.recv(4_096).startswith(b"HTTP/1.1 101")
+        connection.sendall(frame(BEGIN.encode(), 1))
+        assert b"ready" in connection.recv(4_096)
+        end = threading.Thread(target=connection.sendall, args=[empty + frame(END.encode(), 1)])
+        end.start()
+        n_answers = 0
+        while not done(connection):
+            assert other.get("/livez").status_code == 200
+            n_answers += 1
+        end.join()
+    assert n_answers > 50  # a read brings a fifth of the frames: there were ten turns
+
+
+def done(connection: socket.socket) -> bool:
+    try:
+        return b"done" in connection.recv(4_096, socket.MSG_DONTWAIT)
+    except BlockingIOError:
+        return False
+
+
+def test_who_breaks_the_protocol_meanwhile_is_no_defect(narrow: LiveServer) -> None:
+    broken = 'hark_streams_total{code="1002"}'
+    before = metric(narrow, broken)
+    with raw_stream(narrow, hop_seconds=0.05) as connection:
+        connection.sendall(frame(SHORT.data * 20))
+        while b"result" not in connection.recv(4_096):
+            pass
+        connection.sendall(frame(b"", 3))  # while the other windows are in computation
+        assert eventually(lambda: metric(narrow, broken) == before + 1)
+    assert metric(narrow, "hark_streams_open") == 0
+    assert "Traceback" not in narrow.log.read_text()
+
+
 # No key
 
 
