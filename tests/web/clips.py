@@ -1,12 +1,9 @@
 """Sounds that are handed to the page."""
 
-import io
-
-import soundfile
 from playwright.sync_api import FilePayload
 
 from tests.conftest import SAMPLES
-from tests.sounds import Samples
+from tests.sounds import Samples, encode
 
 
 def sample(name: str) -> FilePayload:
@@ -17,9 +14,7 @@ def sample(name: str) -> FilePayload:
 
 def wav(name: str, samples: Samples, rate_hz: int) -> FilePayload:
     """Return samples `[frames, channels]` in [-1, 1] as a WAV of 16 bits."""
-    file = io.BytesIO()
-    soundfile.write(file, samples, rate_hz, format="WAV", subtype="PCM_16")
-    return {"name": name, "mimeType": "audio/wav", "buffer": file.getvalue()}
+    return {"name": name, "mimeType": "audio/wav", "buffer": encode(samples, rate_hz)}
 
 
 def text_file() -> FilePayload:

@@ -6,9 +6,13 @@
 import re
 from collections.abc import Iterator
 
+import numpy as np
 import pytest
+import soundfile
 from playwright.sync_api import expect
 
+from tests.conftest import SAMPLES
+from tests.web.clips import wav
 from tests.web.conftest import OpenPage
 from tests.web.hark_page import OPACITIES, HarkPage
 
@@ -54,15 +58,43 @@ def test_a_longer_clip_is_shown_in_time(medley: HarkPage) -> None:
 def test_each_lane_is_warm_where_its_sound_is(medley: HarkPage) -> None:
     """The strips that are drawn, against the events that are told."""
     for name, place in (("Siren", 0.1), ("Dog bark", 0.3), ("Silence", 0.7), ("Car horn", 0.9)):
-        lane = medley.page.locator(".heat", has_text=name).locator("canvas")
-        warmest = lane.evaluate(
+        start, end = warmest(medley, name)
+        assert start <= place <= end < start + 0.21
+
+
+def test_a_last_window_that_is_short_takes_nothing_from_the_one_before(hark: HarkPage) -> None:
+    siren, rate_hz = soundfile.read(SAMPLES / "siren.wav", always_2d=True)
+    fade = np.clip(np.arange(len(siren))[::-1, np.newaxis] / 2_000, 0, 1)
+    clip = np.concatenate([siren * fade, np.zeros((rate_hz, 2))])
+    hark.choose(wav("five-seconds.wav", clip, rate_hz))
+    hark.expect_answer("Siren")
+    assert warmest(hark, "Siren") == pytest.approx((0, 0.8), abs=0.01)
+    assert warmest(hark, "Silence") == pytest.approx((0.8, 1), abs=0.01)
+    now = hark.page.locator("#now")
+    hark.slider.press("Home")
+    for _ in range(7):  # half a second each
+        hark.slider.press("ArrowRight")
+    expect(now).to_contain_text("Siren")
+    hark.slider.press("ArrowRight")
+    expect(now).to_have_text("Silence")
+    hark.slider.press("End")
+    expect(now).to_have_text("Silence")
+
+
+def warmest(hark: HarkPage, name: str) -> tuple[float, float]:
+    """Return where a lane is warmest, from and to, as parts of the clip."""
+    start, end = (
+        hark.page.locator(".heat", has_text=name)
+        .locator("canvas")
+        .evaluate(
             f"""canvas => {{
-                const heats = ({OPACITIES})(canvas).subarray(0, canvas.width);  // the topmost row
-                const most = Math.max(...heats);
-                return [heats.indexOf(most), heats.lastIndexOf(most)].map(x => x / canvas.width);
-            }}"""
+            const heats = ({OPACITIES})(canvas).subarray(0, canvas.width);  // the topmost row
+            const most = Math.max(...heats);
+            return [heats.indexOf(most), heats.lastIndexOf(most)].map(x => x / canvas.width);
+        }}"""
         )
-        assert warmest[0] <= place <= warmest[1] < warmest[0] + 0.21
+    )
+    return start, end
 
 
 def test_it_plays_in_step(medley: HarkPage) -> None:

@@ -56,13 +56,10 @@ export class Timeline {
     this.#current = current;
   }
 
-  /** Windows may overlap: the one whose middle is nearest. */
+  /** The window that a place belongs to. */
   #windowAt(seconds) {
-    const distance = (window) => Math.abs((window.start_seconds + window.end_seconds) / 2 - seconds);
-    return this.#windows.reduce(
-      (best, window) => (best && distance(best) <= distance(window) ? best : window),
-      null,
-    );
+    const i = bordersOf(this.#windows).slice(1).findIndex((border) => seconds < border);
+    return this.#windows.at(i); // the last one holds its end, too
   }
 
   #showLanes(seconds) {
@@ -139,18 +136,19 @@ function lanesOf(windows) {
     .map(({ label }) => label);
 }
 
-/** Each window around its middle, no wider than to the next; the first and last reach the ends. */
+/** Where each window begins to be the one that counts, and the end: amid what two of them share. */
+function bordersOf(windows) {
+  if (!windows.length) return [];
+  const between = windows
+    .slice(1)
+    .map((window, i) => (windows[i].end_seconds + window.start_seconds) / 2);
+  return [windows[0].start_seconds, ...between, windows.at(-1).end_seconds];
+}
+
+/** What is drawn of each window, as parts of the whole clip. */
 function cellsOf(windows, heats, seconds) {
-  const middles = windows.map((window) => (window.start_seconds + window.end_seconds) / 2);
-  return windows.map((window, i) => {
-    const borders = [
-      i === 0 ? window.start_seconds : (middles[i - 1] + middles[i]) / 2,
-      i === windows.length - 1 ? window.end_seconds : (middles[i] + middles[i + 1]) / 2,
-    ];
-    const start = Math.max(window.start_seconds, borders[0]) / seconds;
-    const end = Math.min(window.end_seconds, borders[1], seconds) / seconds;
-    return { start, end, heat: heats[i] };
-  });
+  const borders = bordersOf(windows).map((border) => Math.min(border, seconds) / seconds);
+  return heats.map((heat, i) => ({ start: borders[i], end: borders[i + 1], heat }));
 }
 
 function eventButton(event) {
