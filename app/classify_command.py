@@ -8,6 +8,7 @@ from typing import Annotated, Final
 import typer
 
 from app.inference.engine import EngineName
+from app.inference.labels import split_labels
 from app.inference.serving import read_serving
 from app.inference.store import ModelReference, ModelStore
 from app.model_commands import Store
@@ -137,7 +138,7 @@ def classify(
     models = ModelStore(store)
     reference = _resolve(models, model)
     cutting = Cutting(start_seconds, end_seconds, hop_seconds)
-    chosen = [part.strip() for each in labels or () for part in each.split(",") if part.strip()]
+    chosen = split_labels(labels or ())
     _refuse({"--labels": labels and not chosen}, "names no label. Leave it out, for all.")
     if out is None:
         from app.terminal_answers import Shown, show_answers

@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from app.audio.cutting import Cutting
-from app.bulk.asked import labels_asked_for
 from app.bulk.files import AudioFile, find_files
 from app.bulk.rows import Failure
 from app.errors import HarkError
 from app.inference.artifact import Artifact
 from app.inference.classification import Classification
+from app.inference.labels import check_labels, most_probable
+from app.inference.store import ModelReference
 from app.inference.threads import compute_on_one_thread
 from app.settings import Settings
 
@@ -54,7 +55,8 @@ def show_answers(
     compute_on_one_thread()
     from app.inference.classifier import Classifier
 
-    labels_asked_for(artifact.manifest, shown.labels or ())
+    manifest = artifact.manifest
+    check_labels(ModelReference.of(manifest), manifest.labels, shown.labels or ())
     files = _files(paths, recursive)
     classifier = Classifier.load(artifact, settings.engine)
     failed = False
@@ -116,7 +118,7 @@ def _windows(answer: Classification) -> "Table":
     labels = list(answer.probabilities)
     table = Table(show_header=False, box=None)
     for window in answer.windows:
-        probability, label = max(zip(window.probabilities, labels, strict=True))
+        label, probability = most_probable(labels, window.probabilities)
         table.add_row(
             f"{window.start_seconds:.2f} to {window.end_seconds:.2f} s",
             Text("silence" if window.silence else label),

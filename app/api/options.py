@@ -20,6 +20,7 @@ from pydantic_core import CoreSchema, PydanticCustomError
 from app.audio.cutting import Cutting
 from app.errors import InvalidParameterError
 from app.inference.events import DEFAULT_THRESHOLD
+from app.inference.labels import split_labels
 
 AnswerFormat = Literal["json", "csv", "audacity"]
 
@@ -80,8 +81,7 @@ class LabelOptions(BaseModel):
         listed = [labels] if isinstance(labels, str) else labels
         if not isinstance(listed, list) or not all(isinstance(each, str) for each in listed):
             return labels  # for the type's own complaint
-        parts = [part.strip() for each in listed for part in each.split(",")]
-        return [part for part in parts if part]
+        return split_labels(listed)
 
 
 class AnswerOptions(LabelOptions):

@@ -10,6 +10,7 @@ from app.api.problems import Problem
 from app.inference.artifact import Manifest
 from app.inference.classification import Classification, Window
 from app.inference.events import find_events
+from app.inference.labels import most_probable
 from app.inference.serving import Serving
 
 
@@ -50,13 +51,13 @@ class WindowAnswer(BaseModel):
     @classmethod
     def of(cls, window: Window, labels: list[str]) -> "WindowAnswer":
         """Compose the answer for a window; `labels` are those of its probabilities."""
-        probabilities = dict(zip(labels, window.probabilities, strict=True))
+        label, _ = most_probable(labels, window.probabilities)
         return cls(
             start_seconds=window.start_seconds,
             end_seconds=window.end_seconds,
-            label=max(probabilities, key=probabilities.__getitem__),
+            label=label,
             silence=window.silence,
-            probabilities=probabilities,
+            probabilities=dict(zip(labels, window.probabilities, strict=True)),
         )
 
 

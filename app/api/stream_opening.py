@@ -11,6 +11,8 @@ from app.errors import (
     TooManyChannelsError,
 )
 from app.inference.artifact import Manifest
+from app.inference.labels import check_labels
+from app.inference.store import ModelReference
 from app.settings import Settings
 
 
@@ -47,12 +49,7 @@ def check(configuration: StreamConfiguration, manifest: Manifest, settings: Sett
             f"hop_seconds: it must not be longer than the model's window, which lasts "
             f"{window_seconds:g} seconds."
         )
-    unknown = [label for label in configuration.labels or [] if label not in manifest.labels]
-    if unknown:
-        raise InvalidParameterError(
-            f"labels: {manifest.name}@{manifest.version} has no label {unknown[0][:64]!r}. There "
-            f"is: {', '.join(manifest.labels)}."
-        )
+    check_labels(ModelReference.of(manifest), manifest.labels, configuration.labels or [])
 
 
 def ready_message(

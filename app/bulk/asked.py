@@ -6,9 +6,9 @@ from typing import Final, Literal
 from urllib.parse import urlencode
 
 from app.audio.cutting import Cutting
-from app.errors import InvalidParameterError
 from app.inference.artifact import Manifest
 from app.inference.events import DEFAULT_THRESHOLD
+from app.inference.labels import check_labels
 from app.inference.store import ModelReference
 
 RowKind = Literal["files", "windows", "events"]
@@ -65,7 +65,7 @@ class Asked:
         spec = manifest.front_end_spec
         cutting.hop_samples(spec.window_samples, spec.sample_rate_hz)
         return cls(
-            model=ModelReference(manifest.name, manifest.version),
+            model=ModelReference.of(manifest),
             labels=labels_asked_for(manifest, labels),
             every_label=not labels,
             kind=kind,
@@ -116,10 +116,5 @@ def labels_asked_for(manifest: Manifest, labels: Sequence[str]) -> tuple[str, ..
     Raises:
         InvalidParameterError: one is none of the version's.
     """
-    for label in labels:
-        if label not in manifest.labels:
-            raise InvalidParameterError(
-                f"labels: {manifest.name}@{manifest.version} has no label {label[:64]!r}. There "
-                f"is: {', '.join(manifest.labels)}."
-            )
+    check_labels(ModelReference.of(manifest), manifest.labels, labels)
     return tuple(label for label in manifest.labels if not labels or label in labels)

@@ -8,6 +8,7 @@ from app.bulk.asked import Asked
 from app.errors import HarkError, UnavailableError
 from app.inference.classification import Classification, Window
 from app.inference.events import find_events
+from app.inference.labels import most_probable
 
 # Values by the names of the columns; `probabilities` maps labels to probabilities.
 Row = dict[str, Any]
@@ -89,15 +90,14 @@ def _answers(asked: Asked, answer: Classification) -> Iterator[Row]:
 
 
 def _of_window(asked: Asked, window: Window) -> Row:
-    probabilities = dict(zip(asked.labels, window.probabilities, strict=True))
-    label = max(probabilities, key=lambda name: probabilities[name])
+    label, probability = most_probable(asked.labels, window.probabilities)
     return {
         "start_seconds": window.start_seconds,
         "end_seconds": window.end_seconds,
         "label": label,
-        "probability": probabilities[label],
+        "probability": probability,
         "silence": window.silence,
-        "probabilities": probabilities,
+        "probabilities": dict(zip(asked.labels, window.probabilities, strict=True)),
     }
 
 

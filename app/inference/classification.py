@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from app.errors import InvalidParameterError
+from app.inference.labels import check_labels
 from app.inference.store import ModelReference
 
 
@@ -82,10 +83,9 @@ class Classification:
             InvalidParameterError: there is no label, or one that the model does not know.
         """
         known = list(self.probabilities)
-        unknown = [label for label in labels if label not in self.probabilities]
-        if unknown or not labels:
-            what = f"{self.model} has no label {unknown[0][:64]!r}" if unknown else "it is empty"
-            raise InvalidParameterError(f"labels: {what}. There is: {', '.join(known)}.")
+        if not labels:
+            raise InvalidParameterError(f"labels: it is empty. There is: {', '.join(known)}.")
+        check_labels(self.model, known, labels)
         kept = [place for place, label in enumerate(known) if label in labels]
         windows = (
             replace(window, probabilities=tuple(window.probabilities[place] for place in kept))

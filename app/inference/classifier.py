@@ -60,7 +60,7 @@ class Classifier:
             ProbeMismatchError: the answer to the probe differs.
         """
         manifest = artifact.manifest
-        reference = ModelReference(manifest.name, manifest.version)
+        reference = ModelReference.of(manifest)
         spec = manifest.front_end_spec
         try:
             front_end = FrontEnd(spec, artifact.front_end_tables())

@@ -15,6 +15,11 @@ class ModelReference:
     name: str
     version: int
 
+    @classmethod
+    def of(cls, manifest: Manifest) -> "ModelReference":
+        """Return the version that a manifest is of."""
+        return cls(manifest.name, manifest.version)
+
     def __str__(self) -> str:
         return f"{self.name}@{self.version}"
 
