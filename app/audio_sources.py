@@ -61,10 +61,12 @@ class FileSource:
     def _pieces(self) -> Iterator[bytes]:
         import numpy as np
 
+        from app.audio.waveform import downmix
+
         n_chunk = max(1, round(CHUNK_SECONDS * self.sample_rate_hz))
         with self._reader:
             for block in self._reader.blocks():
-                mono = np.nan_to_num(block.mean(axis=1)).clip(-1, 1)
+                mono = np.nan_to_num(downmix(block)).clip(-1, 1)
                 samples = np.rint(mono * _FULL_SCALE).astype("<i2")
                 for start in range(0, len(samples), n_chunk):
                     yield samples[start : start + n_chunk].tobytes()

@@ -12,8 +12,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import chain
-from types import ModuleType, TracebackType
-from typing import TYPE_CHECKING, Any, Final, NoReturn, Self
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +22,7 @@ from app.audio.container_ends import container_ends_early
 from app.audio.frames import holds_integers, samples_of
 from app.audio.limits import DecodeLimits
 from app.audio.memory_file import MemoryFile
-from app.audio.reader import BLOCK_FRAMES, check_format, check_length
+from app.audio.reader import BLOCK_FRAMES, AudioReader, check_format, check_length
 from app.audio.signatures import ALWAYS_ACCEPTED_IN_WORDS, Container
 from app.errors import (
     DecoderMissingError,
@@ -66,7 +66,7 @@ _CUT_OFF: Final = (
 )
 
 
-class ContainerReader:
+class ContainerReader(AudioReader):
     """An `AudioReader` of what FFmpeg decodes: the default audio track of a container.
 
     What a damaged packet held is left out, and so is what has another rate or other channels than
@@ -134,17 +134,6 @@ class ContainerReader:
 
     def close(self) -> None:
         self._input.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        error_type: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def _open(self) -> InputContainer:
         try:

@@ -52,14 +52,16 @@ class AudioReader(Protocol):
         """Release the decoder."""
         ...
 
-    def __enter__(self) -> Self: ...
+    def __enter__(self) -> Self:
+        return self
 
     def __exit__(
         self,
         error_type: type[BaseException] | None,
         error: BaseException | None,
         trace: TracebackType | None,
-    ) -> None: ...
+    ) -> None:
+        self.close()
 
 
 def check_format(sample_rate_hz: int, channels: int, limits: DecodeLimits) -> None:

@@ -2,8 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final
 
 import numpy as np
 import soundfile
@@ -12,7 +11,7 @@ from numpy.typing import NDArray
 from app.audio.completeness import ends_early
 from app.audio.limits import DecodeLimits
 from app.audio.memory_file import MemoryFile
-from app.audio.reader import BLOCK_FRAMES, check_format, check_length
+from app.audio.reader import BLOCK_FRAMES, AudioReader, check_format, check_length
 from app.audio.signatures import ACCEPTED_FORMATS_IN_WORDS
 from app.errors import (
     EmptyAudioError,
@@ -74,7 +73,7 @@ _INT: Final = _SampleType(soundfile._snd.sf_readf_int, "int *", np.int32, 1 << 3
 _INTEGER_SUBTYPES: Final = {"PCM_16": _SHORT, "PCM_24": _INT, "PCM_32": _INT}
 
 
-class SoundFileReader:
+class SoundFileReader(AudioReader):
     """An `AudioReader` of what libsndfile decodes.
 
     Args:
@@ -125,17 +124,6 @@ class SoundFileReader:
 
     def close(self) -> None:
         self._file.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        error_type: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def _read(self, buffer: NDArray[Any]) -> int:
         """Fill `buffer` with the next frames and return how many there were; 0 at the end.

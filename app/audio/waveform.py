@@ -9,6 +9,7 @@ import soxr
 from numpy.typing import NDArray
 
 from app.audio.cutting import WHOLE, Cutting
+from app.audio.overlap import overlapping
 from app.audio.reader import AudioReader
 from app.audio.spec import FrontEndSpec, Padding
 from app.errors import EmptyAudioError, InvalidParameterError, InvalidSamplesError
@@ -113,7 +114,7 @@ def cut_windows(
         n_windows += 1
     cutting.check_number(n_windows)
     return Windows(
-        samples=_overlapping_windows(waveform, n_windows, size, hop),
+        samples=overlapping(np.ascontiguousarray(waveform), n_windows, size, hop),
         start_seconds=cutting.start_seconds + np.arange(n_windows, dtype=np.float64) * hop / rate,
         audio_seconds=np.array(audio_samples) / rate,
         duration_seconds=duration_seconds,
@@ -129,15 +130,6 @@ def are_silent(windows: NDArray[np.float32]) -> NDArray[np.bool_]:
     """
     silent: NDArray[np.bool_] = np.ptp(windows, axis=1) <= 2 * SILENT_PEAK
     return silent
-
-
-def _overlapping_windows(
-    waveform: NDArray[np.float32], n_windows: int, size: int, hop: int
-) -> NDArray[np.float32]:
-    """View `[n_samples]` as `[n_windows, size]`, a window every `hop` samples, without a copy."""
-    strides = (hop * waveform.itemsize, waveform.itemsize)
-    waveform = np.ascontiguousarray(waveform)
-    return np.ndarray((n_windows, size), np.float32, buffer=waveform, strides=strides)
 
 
 def _part(

@@ -12,6 +12,7 @@ import scipy.fft
 import scipy.sparse
 from numpy.typing import NDArray
 
+from app.audio.overlap import overlapping
 from app.audio.spec import MfccSpec
 
 MIN_POWER: Final = np.float32(1e-10)  # librosa.power_to_db's `amin`
@@ -87,16 +88,14 @@ class MfccExtractor:
 def _overlapping_frames(window: NDArray[np.float32], spec: MfccSpec) -> NDArray[np.float32]:
     """View `[window_samples]` as `[n_frames, n_fft]`, frames around every `hop_length`-th sample.
 
-    What lies beyond the ends is zero. What `np.pad` and `sliding_window_view` do, without the
-    Python in them: it took 0.08 ms, beside a transform of 0.4.
+    What lies beyond the ends is zero. What `np.pad` does, without the Python in it: with that of
+    `sliding_window_view` it took 0.08 ms, beside a transform of 0.4.
     """
     half = spec.n_fft // 2
     padded = np.empty(len(window) + 2 * half, dtype=np.float32)
     padded[:half] = padded[len(padded) - half :] = 0
     padded[half : half + len(window)] = window
-    shape = (spec.n_frames(len(window)), spec.n_fft)
-    strides = (spec.hop_length * padded.itemsize, padded.itemsize)
-    return np.ndarray(shape, np.float32, buffer=padded, strides=strides)
+    return overlapping(padded, spec.n_frames(len(window)), spec.n_fft, spec.hop_length)
 
 
 def _table(
