@@ -405,7 +405,7 @@ def test_a_limit_that_is_none_is_named_at_the_start(tmp_path: Path, limit: str) 
 
 # The document
 
-PUBLIC = {"/livez", "/readyz", "/metrics"}
+PUBLIC = {"/", "/livez", "/readyz", "/metrics", "/v2", "/v2/health/live", "/v2/health/ready"}
 
 
 def secured(document: dict[str, dict[str, dict[str, dict[str, object]]]]) -> dict[str, bool]:

@@ -177,7 +177,8 @@ def test_the_card_says_how_far_probabilities_can_be_believed(
 ) -> None:
     assert f"The temperature is **{metrics['calibration']['temperature']:.3f}**: " in card
     assert f"**{metrics['ece_before']:.3f}** before, **{metrics['ece_after']:.3f}** after" in card
-    assert "fitted on the training parts alone: on less data than the model in this folder" in card
+    assert "fitted on the answers of each round's model to its own test part" in card
+    assert "each test part was answered with the temperature" in card
     assert "probabilities are not calibrated" not in card
 
 
