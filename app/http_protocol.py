@@ -19,6 +19,7 @@ from uvicorn.server import ServerState
 
 from app.api.problems import problem_before_a_request
 from app.api.request_context import new_request_id, sent_request_id
+from app.api.stream_context import STREAM_PATH
 from app.errors import (
     HarkError,
     HeadersTooLargeError,
@@ -26,6 +27,7 @@ from app.errors import (
     MalformedRequestError,
     TooManyConnectionsError,
 )
+from app.write_patience import WritePatience
 
 # How long a connection is kept when the server stops: its first request, or another one, may be on
 # its way.
@@ -34,9 +36,8 @@ _NEXT_REQUEST_SECONDS: Final = 0.2
 # Requests that may follow one another before the first is answered.
 _MAX_PIPELINED: Final = 100
 _OFFER_OF_HTTP2: Final = re.compile(rb"(?i)(\r\n)upgrade(:[ \t]*h2c[ \t]*\r\n)")
+_STREAM_PATH: Final = STREAM_PATH.encode()
 _HEADER_PUNCTUATION: Final = len(b": \r\n")
-# The one path at which a connection may become a WebSocket.
-STREAM_PATH: Final = b"/v1/stream"
 # Asked for by operators, also when there is much to do.
 _NEVER_SHED: Final = b"/reload"
 
@@ -103,7 +104,7 @@ class _PatientTransport:
         self.close = protocol.close_after_message
 
 
-class HttpProtocol(HttpToolsProtocol):
+class HttpProtocol(WritePatience, HttpToolsProtocol):
     """Uvicorn's protocol within limits, which also hands on a body without two of its copies.
 
     Args:
@@ -122,6 +123,7 @@ class HttpProtocol(HttpToolsProtocol):
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
         self._limits = limits
+        self.patience_seconds = limits.header_seconds
         self._refused = False
         self._in_headers = False
         self._in_message = False
@@ -133,7 +135,6 @@ class HttpProtocol(HttpToolsProtocol):
         self._bytes_without_body = 0  # of headers, of trailers, of a chunk's extensions
         self._header_timer: asyncio.TimerHandle | None = None
         self._closing_timer: asyncio.TimerHandle | None = None
-        self._write_timer: asyncio.TimerHandle | None = None
         self._stopping = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -151,7 +152,7 @@ class HttpProtocol(HttpToolsProtocol):
             self._start_header_timer()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        for timer in (self._header_timer, self._write_timer, self._closing_timer):
+        for timer in (self._header_timer, self._closing_timer):
             if timer is not None:
                 timer.cancel()  # or it would keep all of this for as long
         self._limits.refused.discard(self)
@@ -249,7 +250,7 @@ class HttpProtocol(HttpToolsProtocol):
         """
         return self._upgraded or (
             self.parser.get_method() == b"GET"
-            and self.url.partition(b"?")[0] == STREAM_PATH
+            and self.url.partition(b"?")[0] == _STREAM_PATH
             and self._idle()
             and not self._refused
             and super()._should_upgrade()
@@ -280,21 +281,6 @@ class HttpProtocol(HttpToolsProtocol):
     def _close_if_idle(self) -> None:
         if self._idle() and not self._refused and not self._in_headers:
             self.transport.close()
-
-    def pause_writing(self) -> None:
-        """Give a client that does not read its answer some time; uvicorn would wait for ever."""
-        super().pause_writing()
-        self._write_timer = self.loop.call_later(self._limits.header_seconds, self.transport.abort)
-
-    def resume_writing(self) -> None:
-        """Go on; the transport calls this when the client has read."""
-        super().resume_writing()
-        self._stop_write_timer()
-
-    def _stop_write_timer(self) -> None:
-        if self._write_timer is not None:
-            self._write_timer.cancel()
-            self._write_timer = None
 
     def close_after_message(self) -> None:
         """Close the connection, but not before the client has sent what it is sending."""
@@ -427,10 +413,10 @@ def _without_offer_of_http2(data: bytes) -> bytes:
     Such an offer may be passed over (RFC 9110, 7.8); the parser would take what follows for another
     protocol, and the body would be lost.
     """
-    head, end, rest = data.partition(b"\r\n\r\n")
-    if b"h2c" not in head.lower():
+    end = data.find(b"\r\n\r\n") + 2 or len(data)  # of the headers, as far as they have come
+    if b"h2c" not in data[:end].lower():
         return data
-    return _OFFER_OF_HTTP2.sub(rb"\1X-Passed-Over\2", head + end[:2]) + end[2:] + rest
+    return _OFFER_OF_HTTP2.sub(rb"\1X-Passed-Over\2", data[:end]) + data[end:]
 
 
 def _malformed() -> MalformedRequestError:

@@ -21,6 +21,8 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from uvicorn.server import ServerState
 from websockets.frames import CloseCode, Frame
 
+from app.write_patience import WritePatience
+
 if TYPE_CHECKING:
     from uvicorn._types import ASGIReceiveEvent, ASGISendEvent
 
@@ -52,7 +54,7 @@ class MessageLimits:
     patience_seconds: float
 
 
-class WebSocketProtocol(WebSocketsSansIOProtocol):
+class WebSocketProtocol(WritePatience, WebSocketsSansIOProtocol):
     """Uvicorn's protocol within limits.
 
     Args:
@@ -71,7 +73,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
         self._limits = limits
-        self._write_timer: asyncio.TimerHandle | None = None
+        self.patience_seconds = limits.patience_seconds
         self.close_timeout = _CLOSE_SECONDS
         self.logger = self.conn.logger = logger
         self.conn.debug = False
@@ -86,7 +88,6 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
             connection.setsockopt(socket.SOL_SOCKET, buffer, _KERNEL_BUFFER_BYTES)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._stop_write_timer()
         self._unread.clear()
         if self.handshake_complete:  # uvicorn calls a connection that broke one without a status
             code = CloseCode.ABNORMAL_CLOSURE
@@ -199,22 +200,6 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         """Leave it to the application to close the stream, which knows what to say."""
         if not self.handshake_complete:
             super().shutdown()
-
-    def pause_writing(self) -> None:
-        """Give a client that does not read some time; uvicorn would wait for ever."""
-        super().pause_writing()
-        self._write_timer = self.loop.call_later(
-            self._limits.patience_seconds, self.transport.abort
-        )
-
-    def resume_writing(self) -> None:
-        super().resume_writing()
-        self._stop_write_timer()
-
-    def _stop_write_timer(self) -> None:
-        if self._write_timer is not None:
-            self._write_timer.cancel()
-            self._write_timer = None
 
 
 def _is_utf8(text: bytes) -> bool:

@@ -1,20 +1,17 @@
 """Classify many files in one request."""
 
 import asyncio
-from typing import Annotated
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Request, Response
 
 from app.api.access import MAY_CLASSIFY
 from app.api.classification import BATCH_UPLOAD, classify_files
 from app.api.dependencies import ModelNamePath, ServiceDependency, VersionPath
-from app.api.options import ClassifyOptions
+from app.api.options import ClassifyOptions, Options
 from app.api.problems import problem_of, problem_responses
 from app.api.schemas import BatchAnswer, BatchResult, ClassificationAnswer
 from app.inference.classification import Classification
 from app.service import Service
-
-Options = Annotated[ClassifyOptions, Query()]
 
 router = APIRouter(
     prefix="/v1",

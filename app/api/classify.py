@@ -5,7 +5,7 @@ from fastapi import APIRouter, Request, Response
 from app.api.access import MAY_CLASSIFY
 from app.api.classification import UPLOAD, classify_request
 from app.api.dependencies import ModelNamePath, ServiceDependency, VersionPath
-from app.api.options import Options
+from app.api.options import RenderedOptions
 from app.api.problems import problem_responses
 from app.api.renderings import RENDERINGS, render
 from app.api.schemas import ClassificationAnswer
@@ -22,7 +22,9 @@ router = APIRouter(
 
 
 @router.post("/classify", openapi_extra=UPLOAD, response_model=ClassificationAnswer)
-async def classify(request: Request, service: ServiceDependency, options: Options) -> Response:
+async def classify(
+    request: Request, service: ServiceDependency, options: RenderedOptions
+) -> Response:
     """Say what a sound is, with the default model."""
     return render(request, options, *await classify_request(request, service, options))
 
@@ -34,7 +36,7 @@ async def classify(request: Request, service: ServiceDependency, options: Option
     responses=problem_responses(404),
 )
 async def classify_with_model(
-    request: Request, service: ServiceDependency, name: ModelNamePath, options: Options
+    request: Request, service: ServiceDependency, name: ModelNamePath, options: RenderedOptions
 ) -> Response:
     """Say what a sound is, with the version of a model that serves."""
     return render(request, options, *await classify_request(request, service, options, name))
@@ -51,7 +53,7 @@ async def classify_with_version(
     service: ServiceDependency,
     name: ModelNamePath,
     version: VersionPath,
-    options: Options,
+    options: RenderedOptions,
 ) -> Response:
     """Say what a sound is, with one version of a model, or that of an alias."""
     answer = await classify_request(request, service, options, name, version)

@@ -5,21 +5,19 @@ Source: https://huggingface.co/docs/inference-providers/tasks/audio-classificati
 """
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Final
+from typing import Any, Final
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Request
 from pydantic import BaseModel, Field
 
 from app.api.access import MAY_CLASSIFY
 from app.api.classification import UPLOAD, classify_request
 from app.api.dependencies import ModelNamePath, ServiceDependency
-from app.api.options import ClassifyOptions
+from app.api.options import ClassifyOptions, Options
 from app.api.problems import problem_responses
 from app.api.schemas import ClassificationAnswer
 from app.errors import InvalidParameterError
 from app.service import Service
-
-Options = Annotated[ClassifyOptions, Query()]
 
 # What clients may ask to be done with the model's outputs. Here they have been through it.
 _FUNCTION: Final = "function_to_apply"

@@ -181,7 +181,8 @@ class QueryOptions(ClassifyOptions):
 
 
 _NAMES: Final = frozenset(ClassifyOptions.model_fields)
-Options = Annotated[QueryOptions, Query()]
+Options = Annotated[ClassifyOptions, Query()]
+RenderedOptions = Annotated[QueryOptions, Query()]
 
 
 def in_words(

@@ -10,7 +10,7 @@ import secrets
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -58,6 +58,22 @@ class RequestRecord:
     code: str | None = None
     upload_bytes: int | None = None
     stage_seconds: dict[str, float] = field(default_factory=dict)
+
+    @classmethod
+    def begin(cls, scope: Scope, observer: "RequestObserver") -> Self:
+        """Begin to take note of a request, where `record_of` finds it.
+
+        Args:
+            scope: the request's.
+            observer: what knows of its trace.
+        """
+        record = scope["hark.record"] = cls(
+            request_id=sent_request_id(scope["headers"]) or new_request_id(),
+            traceparent=observer.traceparent_of(scope),
+            received_at=time.monotonic(),
+            client=scope["client"][0] if scope.get("client") else None,
+        )
+        return record
 
     def end_stage(self, stage: str, **after: float) -> None:
         """Note that a stage ends now that began where the last one ended.
@@ -111,12 +127,7 @@ class RequestContext:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        record = scope["hark.record"] = RequestRecord(
-            request_id=sent_request_id(scope["headers"]) or new_request_id(),
-            traceparent=self._observer.traceparent_of(scope),
-            received_at=time.monotonic(),
-            client=scope["client"][0] if scope.get("client") else None,
-        )
+        record = RequestRecord.begin(scope, self._observer)
         echoed = [(_REQUEST_ID, record.request_id.encode())]
         if record.traceparent is not None:
             echoed.append((_TRACEPARENT, record.traceparent.encode()))

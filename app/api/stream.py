@@ -4,15 +4,16 @@ from typing import Final
 
 from fastapi import APIRouter, WebSocket
 
+from app.api.stream_context import STREAM_PATH
 from app.api.stream_session import StreamSession
 from app.errors import ForeignOriginError, UpgradeRequiredError
 
-router = APIRouter(prefix="/v1", tags=["stream"])
+router = APIRouter(tags=["stream"])
 
 _ANY: Final = "*"
 
 
-@router.websocket("/stream")
+@router.websocket(STREAM_PATH)
 async def stream(websocket: WebSocket) -> None:
     """Say what a sound is while it is going on."""
     state = websocket.app.state
@@ -20,7 +21,7 @@ async def stream(websocket: WebSocket) -> None:
     await StreamSession(websocket, state.service, state.access, state.streams).run()
 
 
-@router.get("/stream", include_in_schema=False)
+@router.get(STREAM_PATH, include_in_schema=False)
 async def refuse_plain_request() -> None:
     """Say that this takes a WebSocket."""
     raise UpgradeRequiredError(

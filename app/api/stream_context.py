@@ -13,14 +13,12 @@ from app.api.request_context import (
     RequestObserver,
     RequestRecord,
     line_of,
-    new_request_id,
-    sent_request_id,
 )
 from app.metrics import Metrics
 
 logger = logging.getLogger("hark.requests")
 
-_ROUTE: Final = "/v1/stream"
+STREAM_PATH: Final = "/v1/stream"
 _GONE: Final = 1006  # what is said where a connection ended without a word
 
 
@@ -55,12 +53,7 @@ class StreamContext:
         if scope["type"] != "websocket":
             await self._app(scope, receive, send)
             return
-        record = scope["hark.record"] = StreamRecord(
-            request_id=sent_request_id(scope["headers"]) or new_request_id(),
-            traceparent=self._observer.traceparent_of(scope),
-            received_at=time.monotonic(),
-            client=scope["client"][0] if scope.get("client") else None,
-        )
+        record = StreamRecord.begin(scope, self._observer)
         status, close_code = 101, _GONE
 
         async def receive_and_note() -> Message:
@@ -87,7 +80,7 @@ class StreamContext:
 
     def _note_end(self, record: StreamRecord, status: int, close_code: int) -> None:
         seconds = time.monotonic() - record.received_at
-        line: dict[str, Any] = line_of(record, "GET", _ROUTE, _ROUTE, status, seconds)
+        line: dict[str, Any] = line_of(record, "GET", STREAM_PATH, STREAM_PATH, status, seconds)
         if status == 101:
             known = close_code if close_code in KNOWN_CODES else None
             self._metrics.count_stream(known)
@@ -97,5 +90,5 @@ class StreamContext:
                 "audio_seconds": round(record.audio_seconds, 3),
             }
         else:
-            self._metrics.observe_request("GET", _ROUTE, status, seconds)
-        logger.info("WebSocket %s %d", _ROUTE, status, extra=line)
+            self._metrics.observe_request("GET", STREAM_PATH, status, seconds)
+        logger.info("WebSocket %s %d", STREAM_PATH, status, extra=line)

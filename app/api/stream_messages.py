@@ -5,6 +5,7 @@ from typing import Annotated, Any, Final, Literal, Self
 from pydantic import BaseModel, Field, ValidationError
 from pydantic_core import from_json
 
+from app.api.dependencies import VERSION_PATTERN
 from app.api.options import AnswerOptions, ClassifyOptions, in_words
 from app.api.problems import Problem
 from app.api.schemas import ClassificationAnswer, LabelProbability, ModelAnswer
@@ -18,9 +19,7 @@ HOW_TO_BEGIN: Final = (
     '"channels": 1}.'
 )
 
-Version = Annotated[
-    str, Field(pattern=r"^([1-9][0-9]{0,8}|stable|canary)$", coerce_numbers_to_str=True)
-]
+Version = Annotated[str, Field(pattern=VERSION_PATTERN, coerce_numbers_to_str=True)]
 
 
 class StreamConfiguration(AnswerOptions):
