@@ -39,6 +39,7 @@ def _measure(version: Path, wav: bytes) -> dict[str, float]:
     import numpy as np
     import soundfile
 
+    from app.audio.feature_specs import MfccSpec
     from app.audio.features import make_extractor
     from app.audio.frontend import FrontEnd
     from app.audio.reader import BLOCK_FRAMES, AudioReader
@@ -65,6 +66,7 @@ def _measure(version: Path, wav: bytes) -> dict[str, float]:
 
     def librosas(samples: Any) -> Any:
         features = spec.features
+        assert isinstance(features, MfccSpec)
         return librosa.feature.mfcc(
             y=np.resize(samples, spec.window_samples), sr=spec.sample_rate_hz,
             n_mfcc=features.n_mfcc, n_fft=features.n_fft, hop_length=features.hop_length,

@@ -146,7 +146,7 @@ class _AugmentedBatches(keras.utils.PyDataset):  # type: ignore[misc]  # keras s
         super().__init__(workers=1, use_multiprocessing=False)
         self._examples = examples
         self._plan = recipe.augmentation
-        self._n_mels = recipe.front_end.features.n_mels
+        self._n_mels = getattr(recipe.front_end.features, "n_mels", 0)
         self._batch_size = recipe.training.batch_size
         self._rng = np.random.default_rng(recipe.training.seed)
         self._order = self._rng.permutation(len(examples.features))

@@ -5,6 +5,16 @@ Layout after Mitchell et al., "Model Cards for Model Reporting", FAT* 2019.
 
 from typing import Any, Final
 
+from app.audio.feature_specs import (
+    STATISTICS,
+    FeatureSpec,
+    LogMelSpec,
+    MfccSpec,
+    MfccStatisticsSpec,
+    ScalogramSpec,
+    SpectrogramSpec,
+    StackSpec,
+)
 from app.inference.artifact import TrainingRecord
 from app.inference.store import ModelReference
 from training.calibration import N_BINS, Marks
@@ -76,8 +86,8 @@ its user to settle{_licence_warning(training.licence)}.
 ## What it hears
 
 {front_end.sample_rate_hz} Hz mono, windows of {front_end.window_seconds:g} s (shorter audio is
-filled up by the rule `{front_end.padding}`), {front_end.features.n_mfcc} MFCCs from
-{front_end.features.n_mels} mel bands. Recipe `{recipe.name}`: {recipe.source}.
+filled up by the rule `{front_end.padding}`), {features_in_words(front_end.features)}.
+Recipe `{recipe.name}`: {recipe.source}.
 Published figure: {recipe.published}.
 
 ## What it is not for
@@ -98,6 +108,23 @@ Published figure: {recipe.published}.
 
 Seed {training.seed}; the library versions are in `manifest.json`.
 """
+
+
+def features_in_words(features: FeatureSpec) -> str:
+    """Say in a few words what features are."""
+    match features:
+        case MfccSpec(n_mfcc=n_mfcc, n_mels=n_mels):
+            return f"{n_mfcc} MFCCs from {n_mels} mel bands"
+        case MfccStatisticsSpec(n_mfcc=n_mfcc, n_mels=n_mels):
+            return f"{len(STATISTICS)} statistics of {n_mfcc} MFCCs from {n_mels} mel bands"
+        case LogMelSpec(n_mels=n_mels, deltas=deltas):
+            return f"{n_mels} mel bands in decibels" + (", with deltas" if deltas else "")
+        case SpectrogramSpec(height=height, width=width):
+            return f"pictures of spectrograms, {height} by {width}"
+        case ScalogramSpec(n_scales=n_scales):
+            return f"a wavelet transform of {n_scales} scales"
+        case StackSpec(parts=parts):
+            return " and ".join(features_in_words(part) for part in parts)
 
 
 def _table(header: tuple[str, ...], rows: list[tuple[Any, ...]]) -> str:

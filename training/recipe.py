@@ -6,7 +6,8 @@ from typing import Annotated, Any, Final, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from app.audio.spec import FrontEndSpec, MfccSpec
+from app.audio.feature_specs import MfccSpec, feature_spec
+from app.audio.spec import FrontEndSpec
 
 RECIPES_FOLDER: Final = Path(__file__).parent / "recipes"
 
@@ -80,7 +81,9 @@ class Recipe(_Table):
     @model_validator(mode="after")
     def _check_invertible(self) -> Self:
         features = self.front_end.features
-        if self.augmentation.narrowband_share and features.n_mfcc != features.n_mels:
+        if self.augmentation.narrowband_share and not (
+            isinstance(features, MfccSpec) and features.n_mfcc == features.n_mels
+        ):
             raise ValueError("narrowband_share needs as many n_mfcc as n_mels")
         return self
 
@@ -93,7 +96,7 @@ class Recipe(_Table):
         if not isinstance(values, dict) or not isinstance(values.get("features", {}), dict):
             # Not a TypeError, which Pydantic would not take for a finding of its own.
             raise ValueError("front_end and front_end.features must be tables")  # noqa: TRY004
-        features = MfccSpec(**values.get("features", {}))
+        features = feature_spec({"kind": "mfcc", **values.get("features", {})}, complete=False)
         return FrontEndSpec(**{**values, "features": features})
 
 

@@ -20,7 +20,8 @@ from pydantic import (
     field_validator,
 )
 
-from app.audio.spec import FrontEndSpec, SpecError
+from app.audio.feature_specs import SpecError
+from app.audio.spec import FrontEndSpec
 from app.errors import CorruptArtifactError, ForeignArtifactError, IncompleteArtifactError
 from app.inference.arrays import DamagedArraysError, load_arrays
 

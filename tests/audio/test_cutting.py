@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from app.audio.cutting import MAX_WINDOWS, WHOLE, Cutting
 from app.audio.decode import open_audio
+from app.audio.feature_specs import MfccSpec
 from app.audio.frontend import FrontEnd
-from app.audio.spec import FrontEndSpec, MfccSpec
+from app.audio.spec import FrontEndSpec
 from app.audio.wav_header import SampleEncoding, wav_header
 from app.audio.waveform import SILENT_PEAK, are_silent, canonical_waveform, cut_windows
 from app.errors import InvalidParameterError

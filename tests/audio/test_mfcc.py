@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from app.audio.feature_specs import MfccSpec
 from app.audio.features import make_extractor, make_tables
 from app.audio.frontend import FrontEnd
-from app.audio.spec import FrontEndSpec, MfccSpec
+from app.audio.spec import FrontEndSpec
 from tests.sounds import Samples, encode, noisy_sweep
 
 RATES: Final = (8_000, 11_025, 16_000, 22_050, 32_000, 44_100, 48_000, 96_000)
@@ -37,6 +38,7 @@ def other_front_end() -> FrontEnd:
 
 def librosa_mfcc(window: NDArray[np.float32], spec: FrontEndSpec) -> NDArray[np.float32]:
     features = spec.features
+    assert isinstance(features, MfccSpec)
     mfcc: NDArray[np.float32] = librosa.feature.mfcc(
         y=window,
         sr=spec.sample_rate_hz,

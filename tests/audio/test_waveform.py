@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from app.audio.decode import decode, open_audio
+from app.audio.feature_specs import MfccSpec
 from app.audio.reader import BLOCK_FRAMES
-from app.audio.spec import FrontEndSpec, MfccSpec, Padding
+from app.audio.spec import FrontEndSpec, Padding
 from app.audio.waveform import Windows, canonical_waveform, cut_windows, downmix
 from app.errors import EmptyAudioError, InvalidSamplesError
 from tests.sounds import Samples, encode, noisy_sweep

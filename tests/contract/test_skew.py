@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from app.audio.feature_specs import MfccSpec, SpecError
 from app.audio.frontend import FrontEnd
-from app.audio.spec import FrontEndSpec, MfccSpec, Padding, SpecError
+from app.audio.spec import FrontEndSpec, Padding
 from tests.contract.interpreter import run_python
 from tests.sounds import encode, noisy_sweep
 

@@ -1,28 +1,28 @@
 """Windows to features: one module a kind, chosen by the spec."""
 
-from collections.abc import Mapping
-from typing import Protocol
-
-import numpy as np
-from numpy.typing import NDArray
-
-from app.audio.features import mfcc
+from app.audio.feature_specs import (
+    FeatureSpec,
+    LogMelSpec,
+    MfccSpec,
+    MfccStatisticsSpec,
+    SpectrogramSpec,
+    StackSpec,
+)
+from app.audio.features import mel, scalogram, spectrogram
+from app.audio.features.extractor import FeatureExtractor
+from app.audio.features.log_mel import LogMelExtractor
+from app.audio.features.mfcc import MfccExtractor
+from app.audio.features.mfcc_statistics import MfccStatisticsExtractor
+from app.audio.features.stack import StackExtractor, of_place, with_place
+from app.audio.features.tables import Tables
 from app.audio.spec import FrontEndSpec
 
-Tables = Mapping[str, NDArray[np.float32]]
-
-
-class FeatureExtractor(Protocol):
-    """Computes the features of windows."""
-
-    def __call__(self, windows: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Map `[n_windows, window_samples]` to `[n_windows, *spec.feature_shape]`, float32."""
-        ...
+__all__ = ["FeatureExtractor", "Tables", "make_extractor", "make_tables"]
 
 
 def make_tables(spec: FrontEndSpec) -> Tables:
-    """Compute, with librosa, the constant arrays that the spec's features need."""
-    return mfcc.make_tables(spec.features, spec.sample_rate_hz)
+    """Compute the constant arrays that the spec's features need, with the libraries' functions."""
+    return _tables(spec.features, spec.sample_rate_hz)
 
 
 def make_extractor(spec: FrontEndSpec, tables: Tables) -> FeatureExtractor:
@@ -31,4 +31,37 @@ def make_extractor(spec: FrontEndSpec, tables: Tables) -> FeatureExtractor:
     Raises:
         ValueError: a table is missing, or is of another shape than the spec's.
     """
-    return mfcc.MfccExtractor(spec.features, tables)
+    return _extractor(spec.features, tables)
+
+
+def _tables(features: FeatureSpec, sample_rate_hz: int) -> Tables:
+    match features:
+        case StackSpec(parts=parts):
+            by_part = (
+                with_place(_tables(part, sample_rate_hz), place) for place, part in enumerate(parts)
+            )
+            return {name: values for tables in by_part for name, values in tables.items()}
+        case SpectrogramSpec():
+            return spectrogram.make_tables(features)
+        case MfccSpec() | MfccStatisticsSpec() | LogMelSpec():
+            return mel.make_tables(features, sample_rate_hz)
+        case _:
+            return scalogram.make_tables(features, sample_rate_hz)
+
+
+def _extractor(features: FeatureSpec, tables: Tables) -> FeatureExtractor:
+    match features:
+        case StackSpec(parts=parts):
+            return StackExtractor(
+                [_extractor(part, of_place(tables, place)) for place, part in enumerate(parts)]
+            )
+        case MfccSpec():
+            return MfccExtractor(features, tables)
+        case MfccStatisticsSpec():
+            return MfccStatisticsExtractor(features, tables)
+        case LogMelSpec():
+            return LogMelExtractor(features, tables)
+        case SpectrogramSpec():
+            return spectrogram.SpectrogramExtractor(features, tables)
+        case _:
+            return scalogram.ScalogramExtractor(features, tables)

@@ -1,0 +1,49 @@
+"""Log-mel spectrograms: mel bands in decibels, with their deltas as further channels.
+
+The numbers of librosa's `melspectrogram`, `power_to_db` and `delta`. Source of deltas: Furui,
+"Speaker-Independent Isolated Word Recognition Using Dynamic Features of Speech Spectrum", IEEE
+TASSP 34 (1), 1986; as local polynomials, in librosa's way.
+"""
+
+import numpy as np
+import scipy.signal
+from numpy.typing import NDArray
+
+from app.audio.feature_specs import LogMelSpec
+from app.audio.features.mel import MelDecibels
+from app.audio.features.tables import Tables
+
+
+class LogMelExtractor:
+    """Computes log-mel spectrograms of windows.
+
+    Args:
+        spec: what to compute.
+        tables: what `mel.make_tables` returned for this spec.
+
+    Raises:
+        ValueError: a table is missing, or is of another shape than the spec's.
+    """
+
+    def __init__(self, spec: LogMelSpec, tables: Tables) -> None:
+        self._spec = spec
+        self._mel_decibels = MelDecibels(spec, tables)
+
+    def __call__(self, windows: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Map `[n_windows, window_samples]` to `[n_windows, n_mels, n_frames, 1 + deltas]`."""
+        spec = self._spec
+        features = np.empty((len(windows), *spec.shape(windows.shape[1])), dtype=np.float32)
+        for window, of_window in zip(windows, features, strict=True):
+            bands = self._mel_decibels(window)
+            of_window[..., 0] = bands
+            for order in range(1, spec.deltas + 1):
+                of_window[..., order] = _delta(bands, spec.delta_frames, order)
+        return features
+
+
+def _delta(bands: NDArray[np.float32], n_frames: int, order: int) -> NDArray[np.float32]:
+    """Map `[n_mels, n_frames]` to the change of that order a frame, of the same shape."""
+    change: NDArray[np.float32] = scipy.signal.savgol_filter(
+        bands, n_frames, polyorder=order, deriv=order, axis=1, mode="interp"
+    )
+    return change
