@@ -49,7 +49,7 @@ hop_length = 256
 mel_max_hz = 4000.0
 
 [model]
-architecture = "mfcc-cnn"
+architecture = "cnn"
 
 [model.options]
 filters = [16]

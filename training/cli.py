@@ -14,7 +14,8 @@ from app.progress import show_progress
 from app.settings import DEFAULT_MODEL_STORE
 from training import tables
 from training.datasets import DatasetError, load_dataset
-from training.recipe import RecipeError, load_recipe, recipe_names
+from training.recipe import load_recipe, recipe_names
+from training.recipe_error import RecipeError
 
 # Everything that needs TensorFlow, scikit-learn or matplotlib is imported by the command that does:
 # `--help` and a mistyped option answer at once.

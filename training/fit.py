@@ -1,5 +1,6 @@
 """Fitting one model on features: a recipe, examples, and perhaps a validation set."""
 
+import functools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -8,17 +9,12 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from app.inference.tensorflow_import import import_tensorflow
 from app.progress import Advance
+from training.architectures import build_model
 from training.augment import augment
 from training.features_cache import DatasetFeatures
+from training.keras_import import keras, tensorflow
 from training.recipe import Recipe, Training
-
-tensorflow = import_tensorflow()  # before keras, which would import it with its noise
-
-import keras  # noqa: E402
-
-from training.architectures import build_model  # noqa: E402
 
 PREDICT_BATCH: Final = 256
 
@@ -95,6 +91,8 @@ def fit_model(
             keras.callbacks.LambdaCallback(
                 on_epoch_end=lambda _epoch, logs: on_epoch(dict(logs or {}))
             ),
+            # What is kept is the averaged weights: so they are what a validation part must judge.
+            *([keras.callbacks.SwapEMAWeights()] if recipe.training.average_weights else []),
             *([stopping] if validation else []),
         ],
         validation_data=_PlainBatches(validation) if validation else None,
@@ -108,15 +106,30 @@ def fit_model(
 def _compiled_model(recipe: Recipe, examples: Examples, n_epochs: int, steps_per_epoch: int) -> Any:
     training = recipe.training
     model = build_model(
-        recipe.model, examples.features.shape[1:], examples.targets.shape[1], examples.features
+        recipe.model, recipe.front_end, examples.targets.shape[1], examples.features
     )
     model.compile(
-        optimizer=keras.optimizers.Adam(_schedule(training, n_epochs, steps_per_epoch)),
+        optimizer=_optimizer(training, n_epochs, steps_per_epoch),
         loss=keras.losses.CategoricalCrossentropy(label_smoothing=training.label_smoothing),
         weighted_metrics=["accuracy"],
         jit_compile=False,  # on a processor, XLA's convolutions take several times as long
     )
     return model
+
+
+def _optimizer(training: Training, n_epochs: int, steps_per_epoch: int) -> Any:
+    kind = {
+        "adam": keras.optimizers.Adam,
+        "nadam": keras.optimizers.Nadam,
+        "rmsprop": keras.optimizers.RMSprop,
+        "sgd": functools.partial(keras.optimizers.SGD, momentum=0.9, nesterov=True),
+    }[training.optimizer]
+    return kind(
+        learning_rate=_schedule(training, n_epochs, steps_per_epoch),
+        weight_decay=training.weight_decay or None,
+        use_ema=training.average_weights > 0,
+        ema_momentum=training.average_weights or 0.99,
+    )
 
 
 def _early_stopping(training: Training) -> Any:
@@ -192,6 +205,8 @@ class _PlainBatches(keras.utils.PyDataset):  # type: ignore[misc]  # keras ships
 
 
 def _schedule(training: Training, n_epochs: int, steps_per_epoch: int) -> Any:
+    if training.schedule == "constant":
+        return training.learning_rate
     warmup_epochs = min(training.warmup_epochs, n_epochs - 1)
     if warmup_epochs == 0:
         return keras.optimizers.schedules.CosineDecay(

@@ -1,19 +1,20 @@
 """Recipe: everything that decides a model, read from a TOML file and validated before any work."""
 
 import tomllib
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Final, Self
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from app.audio.feature_specs import MfccSpec, feature_spec
 from app.audio.spec import FrontEndSpec
+from app.inference.store import ModelStore
+from app.settings import DEFAULT_MODEL_STORE
+from training.recipe_error import RecipeError
+from training.versions import find_version
 
 RECIPES_FOLDER: Final = Path(__file__).parent / "recipes"
-
-
-class RecipeError(Exception):
-    """A recipe does not exist or contradicts itself; the message says where."""
 
 
 class _Table(BaseModel):
@@ -43,11 +44,13 @@ class Augmentation(_Table):
 
 
 class Training(_Table):
-    """How a model is fitted, with the optimizer Adam.
+    """How a model is fitted.
 
+    `weight_decay` is the decoupled one, of any optimizer. With `average_weights`, what is kept is
+    the running mean of the weights after each step, of which that share stays (0 is none of it).
     The learning rate rises over `warmup_epochs`, then falls along a half cosine to zero at the end
-    of `epochs`. On a validation set, fitting stops `patience` epochs after the lowest loss, though
-    never before `min_epochs`.
+    of `epochs`, or stays (`constant`). On a validation set, fitting stops `patience` epochs after
+    the lowest loss, though never before `min_epochs`.
     """
 
     epochs: int = Field(ge=1)
@@ -55,7 +58,11 @@ class Training(_Table):
     patience: int = Field(ge=1)
     warmup_epochs: int = Field(0, ge=0)
     batch_size: int = Field(64, ge=1)
+    optimizer: Literal["adam", "nadam", "rmsprop", "sgd"] = "adam"
     learning_rate: float = Field(gt=0)
+    schedule: Literal["cosine", "constant"] = "cosine"
+    weight_decay: float = Field(0.0, ge=0)
+    average_weights: float = Field(0.0, ge=0, lt=1)
     label_smoothing: float = Field(0.0, ge=0, lt=1)
     seed: int = 0
 
@@ -67,12 +74,17 @@ class Training(_Table):
 
 
 class Recipe(_Table):
-    """A published system, or our own, reproducible by name."""
+    """A published system, or our own, reproducible by name.
+
+    `starting_point` is the version of a store, `name` or `name@version`, whose front end and
+    weights the recipe goes on from.
+    """
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
     summary: str
     source: str
     published: str
+    starting_point: str | None = None
     front_end: FrontEndSpec
     model: ModelOptions
     training: Training
@@ -100,11 +112,19 @@ class Recipe(_Table):
         return FrontEndSpec(**{**values, "features": features})
 
 
-def load_recipe(name_or_path: str) -> Recipe:
+def load_recipe(
+    name_or_path: str, changes: Sequence[str] = (), store: Path = DEFAULT_MODEL_STORE
+) -> Recipe:
     """Read a recipe by the name of one that comes with Hark, or by the path of a TOML file.
+
+    Args:
+        name_or_path: which recipe.
+        changes: fields to set, as `training.epochs=30`: a dotted name, and a value as in TOML.
+        store: where a starting point is looked for.
 
     Raises:
         RecipeError: there is none, or it does not validate.
+        ModelError: its starting point is not in the store, or is refused.
     """
     path = Path(name_or_path)
     if path.suffix != ".toml":
@@ -115,7 +135,12 @@ def load_recipe(name_or_path: str) -> Recipe:
                 "give the path of a .toml file"
             )
     try:
-        return Recipe.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+        for change in changes:
+            _apply(change, tables)
+        if isinstance(tables.get("starting_point"), str):
+            _start_from(tables["starting_point"], ModelStore(store), tables)
+        return Recipe.model_validate(tables)
     except OSError as error:
         raise RecipeError(f"{path} cannot be read: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, TypeError) as error:
@@ -123,6 +148,31 @@ def load_recipe(name_or_path: str) -> Recipe:
     except ValidationError as error:
         lines = (f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
         raise RecipeError(f"{path}: " + "; ".join(lines)) from error
+
+
+def _apply(change: str, tables: dict[str, Any]) -> None:
+    """Set one field of a recipe's tables."""
+    name, equals, text = change.partition("=")
+    *path, last = name.strip().split(".")
+    if not equals or not last:
+        raise RecipeError(f"{change!r} sets no field; write it as training.epochs=30")
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text.strip()  # a word that TOML would have in quotes
+    table = tables
+    for key in path:
+        table = table.setdefault(key, {})
+        if not isinstance(table, dict):
+            raise RecipeError(f"{change!r}: {key} is no table of the recipe")
+    table[last] = value
+
+
+def _start_from(model: str, store: ModelStore, tables: dict[str, Any]) -> None:
+    """Fill in what a recipe takes from its starting point: the front end, and where its file is."""
+    artifact = store.open(find_version(store, model))
+    tables["front_end"] = artifact.manifest.front_end_spec
+    tables.setdefault("model", {}).setdefault("options", {})["model"] = str(artifact.keras_path)
 
 
 def recipe_names() -> list[str]:

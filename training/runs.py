@@ -24,8 +24,10 @@ from training.features_cache import (
     extract_features,
 )
 from training.fit import fit_model, report_epochs, select_examples
-from training.recipe import Recipe, RecipeError
+from training.recipe import Recipe
+from training.recipe_error import RecipeError
 from training.splits import Folds, SplitKind, make_folds
+from training.versions import find_version
 
 _MAX_LISTED: Final = 20
 _N_EXAMPLES: Final = 256  # real windows on which a version's engines are compared
@@ -174,7 +176,7 @@ def evaluate_version(model: str, dataset: Dataset, store: Path, begin: Begin) ->
         DatasetError: the data has labels that the model does not know.
     """
     models = ModelStore(store)
-    artifact = models.open(_resolve(models, model))
+    artifact = models.open(find_version(models, model))
     labels = artifact.manifest.labels
     unknown = sorted(set(dataset.labels) - set(labels))
     if unknown:
@@ -191,10 +193,3 @@ def evaluate_version(model: str, dataset: Dataset, store: Path, begin: Begin) ->
         trained_on_these=trained.dataset == dataset.name
         and (not trained.folds or bool(set(trained.folds) & set(dataset.folds))),
     )
-
-
-def _resolve(store: ModelStore, model: str) -> ModelReference:
-    name, _, version = model.partition("@")
-    if version and not version.isdecimal():
-        raise RecipeError(f"{model!r}: a version is a number, as in urbansound@1")
-    return store.resolve(name, int(version) if version else None)

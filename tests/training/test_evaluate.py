@@ -25,7 +25,7 @@ from app.progress import silent
 from tests.tiny_model import LABELS, NAME, TinyModel, rehash, sound, wav
 from training.datasets import Clip, Dataset, DatasetError, load_dataset
 from training.evaluate import Metrics, measure, pool_predictions, predict
-from training.recipe import RecipeError
+from training.recipe_error import RecipeError
 from training.runs import Evaluation, evaluate_version
 
 ALL_LABELS = ("birds", "cars", "dogs", "frogs")

@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
+from app.audio.feature_specs import MfccSpec
 from app.audio.spec import FrontEndSpec
 from tests.tiny_model import RECIPE
 from training.architectures import build_model
-from training.recipe import ModelOptions, Recipe, RecipeError, load_recipe, recipe_names
+from training.recipe import ModelOptions, Recipe, load_recipe, recipe_names
+from training.recipe_error import RecipeError
 
 
 def recipe_of(folder: Path, text: str) -> Recipe:
@@ -42,7 +44,7 @@ def test_a_recipe_that_comes_with_hark_is_whole(name: str) -> None:
     assert recipe.source
     assert recipe.published
     shape = recipe.front_end.feature_shape
-    model = build_model(recipe.model, shape, 10, np.zeros((4, *shape), np.float32))
+    model = build_model(recipe.model, recipe.front_end, 10, np.zeros((4, *shape), np.float32))
     assert model.input_shape == (None, *shape)
     assert model.output_shape == (None, 10)
 
@@ -136,21 +138,26 @@ def test_a_mistake_is_told_with_the_file_and_the_place(
     assert str(tmp_path / "recipe.toml") in str(raised.value)
 
 
+FRONT_END = FrontEndSpec(
+    window_seconds=1.0,
+    sample_rate_hz=8_000,
+    features=MfccSpec(n_mfcc=13, n_fft=512, hop_length=256, mel_max_hz=4_000.0),
+)
 TINY_OPTIONS = {"filters": [4, 8], "pool_sizes": [[2, 2], [1, 1]], "dropout": [0, 0.1]}
 
 
 @pytest.mark.parametrize(
     ("model", "reason"),
     [
-        (ModelOptions(architecture="transformer"), "no architecture 'transformer'; there is: mfcc"),
-        (ModelOptions(architecture="mfcc-cnn"), "options of mfcc-cnn: .*filters"),
+        (ModelOptions(architecture="transformer"), "no architecture 'transformer'; there is: cnn"),
+        (ModelOptions(architecture="cnn"), "options of cnn: .*filters"),
         (
-            ModelOptions(architecture="mfcc-cnn", options={**TINY_OPTIONS, "depth": 3}),
-            "options of mfcc-cnn: .*depth",
+            ModelOptions(architecture="cnn", options={**TINY_OPTIONS, "depth": 3}),
+            "options of cnn: .*depth",
         ),
         (
-            ModelOptions(architecture="mfcc-cnn", options={**TINY_OPTIONS, "filters": [4]}),
-            "options of mfcc-cnn",
+            ModelOptions(architecture="cnn", options={**TINY_OPTIONS, "filters": [4]}),
+            "options of cnn",
         ),
     ],
     ids=["unknown", "no options", "an unknown option", "options of different lengths"],
@@ -158,14 +165,14 @@ TINY_OPTIONS = {"filters": [4, 8], "pool_sizes": [[2, 2], [1, 1]], "dropout": [0
 def test_an_architecture_that_cannot_be_built_is_an_error(model: ModelOptions, reason: str) -> None:
     features = np.zeros((2, 13, 32, 1), np.float32)
     with pytest.raises(RecipeError, match=f"(?s){reason}"):
-        build_model(model, features.shape[1:], 3, features)
+        build_model(model, FRONT_END, 3, features)
 
 
 def test_a_model_is_normalised_by_the_features_it_is_given() -> None:
     rng = np.random.default_rng(0)
     features = rng.normal(50, 20, size=(64, 13, 32, 1)).astype(np.float32)
-    options = ModelOptions(architecture="mfcc-cnn", options=TINY_OPTIONS)
-    model = build_model(options, features.shape[1:], 3, features)
+    options = ModelOptions(architecture="cnn", options=TINY_OPTIONS)
+    model = build_model(options, FRONT_END, 3, features)
     normalised = np.asarray(model.get_layer("normalization")(features))
     assert normalised.mean(axis=(0, 2, 3)) == pytest.approx(np.zeros(13), abs=1e-3)
     assert normalised.std(axis=(0, 2, 3)) == pytest.approx(np.ones(13), abs=1e-3)

@@ -7,8 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from training.architectures import mfcc_cnn
-from training.recipe import ModelOptions, RecipeError
+from app.audio.spec import FrontEndSpec
+from training.architectures import cnn, dense, fine_tune, fusion, mobilenet
+from training.recipe import ModelOptions
+from training.recipe_error import RecipeError
 
 
 class Builder(Protocol):
@@ -16,28 +18,45 @@ class Builder(Protocol):
 
     def __call__(
         self,
-        input_shape: tuple[int, ...],
+        front_end: FrontEndSpec,
         n_labels: int,
         options: Mapping[str, Any],
         training_features: NDArray[np.float32],
     ) -> Any:
-        """Return a Keras model, normalised by the statistics of `training_features`."""
+        """Return a Keras model, normalised by the statistics of `training_features`.
+
+        Args:
+            front_end: what the model's features are.
+            n_labels: number of outputs.
+            options: what the recipe chose; each architecture validates its own.
+            training_features: float32 `[n, *front_end.feature_shape]`.
+
+        Raises:
+            ValueError: these options and features do not fit each other.
+        """
         ...
 
 
-_BUILDERS: Final[dict[str, Builder]] = {"mfcc-cnn": mfcc_cnn.build}
+_BUILDERS: Final[dict[str, Builder]] = {
+    "cnn": cnn.build,
+    "dense": dense.build,
+    "fine-tune": fine_tune.build,
+    "fusion": fusion.build,
+    "mobilenet": mobilenet.build,
+}
 
 
 def build_model(
     model: ModelOptions,
-    input_shape: tuple[int, ...],
+    front_end: FrontEndSpec,
     n_labels: int,
     training_features: NDArray[np.float32],
 ) -> Any:
     """Build the architecture that a recipe names.
 
     Raises:
-        RecipeError: there is none of that name, or it does not have these options.
+        RecipeError: there is none of that name, or it does not have these options, or cannot take
+            the recipe's features.
     """
     builder = _BUILDERS.get(model.architecture)
     if builder is None:
@@ -45,6 +64,8 @@ def build_model(
             f"there is no architecture {model.architecture!r}; there is: {', '.join(_BUILDERS)}"
         )
     try:
-        return builder(input_shape, n_labels, model.options, training_features)
+        return builder(front_end, n_labels, model.options, training_features)
     except ValidationError as error:
         raise RecipeError(f"options of {model.architecture}: {error}") from error
+    except ValueError as error:
+        raise RecipeError(f"{model.architecture}: {error}") from error

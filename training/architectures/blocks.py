@@ -1,0 +1,133 @@
+"""What several architectures are made of: convolutions, hidden layers, and normalised bands."""
+
+from typing import Any, Literal, Self
+
+import numpy as np
+import scipy.fft
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from app.audio.feature_specs import FeatureSpec, MfccSpec
+from training.keras_import import keras, layers
+
+
+class Options(BaseModel):
+    """What a recipe may choose, refused where a name is unknown."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Convolutions(Options):
+    """A chain of convolutions. The tuples have one entry a convolution.
+
+    `pool_sizes` are `[bands, frames]`, from one convolution to the next; 1 by 1 is no pooling.
+    `padding` is Keras's: `same` keeps a picture's size, `valid` leaves out its border. Each
+    convolution is followed by batch normalisation where that is on, ReLU, pooling and dropout.
+    """
+
+    filters: tuple[int, ...]
+    kernel_size: int = Field(3, ge=1)
+    padding: Literal["same", "valid"] = "same"
+    pooling: Literal["max", "average"] = "max"
+    pool_sizes: tuple[tuple[int, int], ...]
+    dropout: tuple[float, ...]
+    batch_normalization: bool = False
+
+    @model_validator(mode="after")
+    def _check_lengths(self) -> Self:
+        if not len(self.filters) == len(self.pool_sizes) == len(self.dropout) > 0:
+            raise ValueError("filters, pool_sizes and dropout need one entry a convolution")
+        return self
+
+    def apply(self, inputs: Any) -> Any:
+        """Return the chain's output, `[n, bands, frames, filters]`."""
+        pool = layers.MaxPooling2D if self.pooling == "max" else layers.AveragePooling2D
+        outputs = inputs
+        for filters, pool_size, dropout in zip(
+            self.filters, self.pool_sizes, self.dropout, strict=True
+        ):
+            outputs = layers.Conv2D(
+                filters,
+                self.kernel_size,
+                padding=self.padding,
+                use_bias=not self.batch_normalization,
+            )(outputs)
+            if self.batch_normalization:
+                outputs = layers.BatchNormalization(momentum=0.95)(outputs)
+            outputs = layers.ReLU()(outputs)
+            if pool_size != (1, 1):
+                outputs = pool(pool_size)(outputs)
+            if dropout:
+                outputs = layers.Dropout(dropout)(outputs)
+        return outputs
+
+
+class Hidden(Options):
+    """Hidden layers of a dense network: ReLU, with dropout before each and L1 or L2 on weights."""
+
+    units: tuple[int, ...] = ()
+    dropout: float = Field(0.0, ge=0, lt=1)
+    l1: float = Field(0.0, ge=0)
+    l2: float = Field(0.0, ge=0)
+
+    def regularizer(self) -> Any:
+        """Return the penalty on weights, None where there is none."""
+        return keras.regularizers.L1L2(self.l1, self.l2) if self.l1 or self.l2 else None
+
+    def apply(self, inputs: Any) -> Any:
+        """Return the last hidden layer's output, `[n, units]`."""
+        outputs = inputs
+        for units in self.units:
+            if self.dropout:
+                outputs = layers.Dropout(self.dropout)(outputs)
+            outputs = layers.Dense(units, activation="relu", kernel_regularizer=self.regularizer())(
+                outputs
+            )
+        return outputs
+
+
+def probabilities(inputs: Any, n_labels: int, dropout: float, regularizer: Any = None) -> Any:
+    """Return the probabilities `[n, n_labels]` of a vector `[n, units]`, always in float32."""
+    outputs = layers.Dropout(dropout)(inputs) if dropout else inputs
+    return layers.Dense(
+        n_labels,
+        activation="softmax",
+        kernel_regularizer=regularizer,
+        dtype="float32",
+        name="probabilities",
+    )(outputs)
+
+
+def normalized(inputs: Any, training_features: NDArray[np.float32], axis: Any, name: str) -> Any:
+    """Return `inputs` with the training features' mean and variance along `axis` taken out."""
+    layer = layers.Normalization(axis=axis, name=name)
+    layer.adapt(training_features)
+    return layer(inputs)
+
+
+def mel_bands(
+    inputs: Any, features: FeatureSpec, training_features: NDArray[np.float32]
+) -> tuple[Any, NDArray[np.float32]]:
+    """Undo the cosine transform of MFCCs: convolutions see patterns in bands, not in cepstra.
+
+    The transform is orthonormal, so its inverse is a multiplication by its own matrix, in the
+    model: what is served is still MFCCs in, probabilities out.
+
+    Returns:
+        The bands in decibels `[n, n_mels, n_frames, 1]`, and those of the training features.
+
+    Raises:
+        ValueError: the features are not MFCCs, or fewer than there are bands.
+    """
+    if not isinstance(features, MfccSpec) or features.n_mfcc != features.n_mels:
+        raise ValueError("undo_cosine_transform needs features of kind mfcc, with n_mfcc = n_mels")
+    bands = scipy.fft.idct(training_features, axis=1, norm="ortho").astype(np.float32)
+    matrix = scipy.fft.idct(np.eye(features.n_mels), axis=1, norm="ortho").astype(np.float32)
+    layer = layers.Dense(
+        features.n_mels,
+        use_bias=False,
+        kernel_initializer=keras.initializers.Constant(matrix),
+        trainable=False,
+        name="inverse_cosine_transform",
+    )
+    return layers.Permute((3, 2, 1))(layer(layers.Permute((3, 2, 1))(inputs))), bands
