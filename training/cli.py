@@ -2,8 +2,9 @@
 
 import shlex
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Final, Literal, NoReturn
+from typing import TYPE_CHECKING, Annotated, Final, Literal, NoReturn
 
 import typer
 from rich.console import Console
@@ -14,8 +15,11 @@ from app.progress import show_progress
 from app.settings import DEFAULT_MODEL_STORE
 from training import tables
 from training.datasets import DatasetError, load_dataset
-from training.recipe import load_recipe, recipe_names
+from training.recipe import described_recipes, load_recipe
 from training.recipe_error import RecipeError
+
+if TYPE_CHECKING:
+    from training.features_cache import UnreadableClip
 
 # Everything that needs TensorFlow, scikit-learn or matplotlib is imported by the command that does:
 # `--help` and a mistyped option answer at once.
@@ -31,12 +35,17 @@ complaints: Final = Console(stderr=True)
 
 Data = Annotated[Path, typer.Option(help="The data set: a folder in a known layout, or a CSV.")]
 RecipeName = Annotated[str, typer.Argument(metavar="RECIPE", help="A name, or a .toml file.")]
+Changes = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="FIELD=VALUE", help="Set a field: --set training.epochs=30"),
+]
 Split = Annotated[
     Literal["auto", "folds", "groups", "random"],
     typer.Option(help="What keeps clips together: official folds, groups, or nothing."),
 ]
-SkipUnreadable = Annotated[
-    bool, typer.Option("--skip-unreadable", help="Train without the files that cannot be read.")
+Strict = Annotated[
+    bool,
+    typer.Option("--strict", help="Stop where a file cannot be read, instead of leaving it out."),
 ]
 Cache = Annotated[
     Path | None, typer.Option(help="Where features are kept; by default in the user's cache.")
@@ -60,6 +69,8 @@ def inspect(
     console.print(tables.distribution_table(result))
     if result.unreadable:
         console.print(tables.unreadable_table(result.unreadable))
+    if result.oddities():
+        console.print(tables.oddity_table(result.oddities()))
     save_png(audit_figure(result), out)
     console.print(f"Picture: {out}", markup=False, soft_wrap=True)
 
@@ -68,19 +79,24 @@ def inspect(
 def cross_validate_command(
     recipe: RecipeName,
     data: Data,
+    changes: Changes = None,
     split: Split = "auto",
-    skip_unreadable: SkipUnreadable = False,
+    strict: Strict = False,
     cache: Cache = None,
     out: Annotated[
         Path | None, typer.Option(help="A folder for metrics and plots; none by default.")
     ] = None,
+    store: Store = DEFAULT_MODEL_STORE,
 ) -> None:
     """Tell how well a recipe does on data that it was not fitted on."""
     from training import report, runs
 
     with show_progress(complaints) as begin:
-        run = runs.prepare(load_recipe(recipe), data, split, skip_unreadable, cache, begin)
+        run = runs.prepare(
+            load_recipe(recipe, changes or (), store), data, split, strict, cache, begin
+        )
         result = runs.cross_validate_run(run, begin)
+    _print_unreadable(run.data.unreadable)
     console.print(tables.cross_validation_table(result))
     console.print(tables.metrics_table(result.together))
     if out is not None:
@@ -94,8 +110,9 @@ def fit(
     recipe: RecipeName,
     data: Data,
     name: Annotated[str, typer.Option(help="What the model is called in the store.")],
+    changes: Changes = None,
     split: Split = "auto",
-    skip_unreadable: SkipUnreadable = False,
+    strict: Strict = False,
     cache: Cache = None,
     store: Store = DEFAULT_MODEL_STORE,
 ) -> None:
@@ -104,9 +121,12 @@ def fit(
 
     runs.check_name(name)
     with show_progress(complaints) as begin:
-        run = runs.prepare(load_recipe(recipe), data, split, skip_unreadable, cache, begin)
+        run = runs.prepare(
+            load_recipe(recipe, changes or (), store), data, split, strict, cache, begin
+        )
         result = runs.cross_validate_run(run, begin)
         reference = runs.fit_and_export(run, result, name, store, _command_line(), begin)
+    _print_unreadable(run.data.unreadable)
     console.print(tables.cross_validation_table(result))
     console.print(f"Written: {reference} in {store}", markup=False, soft_wrap=True)
 
@@ -145,7 +165,7 @@ def evaluate(
 @application.command()
 def recipes() -> None:
     """List the recipes that come with Hark."""
-    console.print(tables.recipe_table([load_recipe(name) for name in recipe_names()]))
+    console.print(tables.recipe_table(described_recipes()))
 
 
 def main() -> None:
@@ -157,6 +177,11 @@ def main() -> None:
         _complain(str(error))
     except OSError as error:
         _complain(f"{error.filename}: {error.strerror}" if error.filename else str(error))
+
+
+def _print_unreadable(clips: "Sequence[UnreadableClip]") -> None:
+    if clips:
+        complaints.print(tables.unreadable_table(clips))
 
 
 def _complain(sentence: str) -> NoReturn:

@@ -30,6 +30,8 @@ from training.datasets import Clip, Dataset
 
 # Training clips are the trainer's own: no limit but what memory holds.
 LIMITS: Final = DecodeLimits(max_seconds=24 * 3600)
+# A file with a sample or two in it is a mistake, not a sound: its window would be noise or silence.
+SHORTEST_SECONDS: Final = 0.01
 _LIBRARIES: Final = ("numpy", "scipy", "soundfile", "soxr", "librosa")
 
 
@@ -151,6 +153,8 @@ def _features_of_file(path: Path) -> tuple[NDArray[np.float32], NDArray[np.float
         clip = front_end.features(data, LIMITS)
     except AudioError as error:
         return str(error)
+    if clip.duration_seconds < SHORTEST_SECONDS:
+        return f"The audio lasts {1000 * clip.duration_seconds:.2g} ms, too short to be a sound."
     _write_whole(entry, features=clip.features, audio_seconds=clip.audio_seconds)
     return clip.features, clip.audio_seconds
 

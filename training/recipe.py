@@ -73,17 +73,26 @@ class Training(_Table):
         return self
 
 
-class Recipe(_Table):
+class Described(BaseModel):
+    """What a recipe says of itself: what it is, where it comes from, and the published figure."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
+    summary: str
+    source: str
+    published: str
+
+
+class Recipe(Described):
     """A published system, or our own, reproducible by name.
 
     `starting_point` is the version of a store, `name` or `name@version`, whose front end and
     weights the recipe goes on from.
     """
 
-    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
-    summary: str
-    source: str
-    published: str
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
+
     starting_point: str | None = None
     front_end: FrontEndSpec
     model: ModelOptions
@@ -173,6 +182,12 @@ def _start_from(model: str, store: ModelStore, tables: dict[str, Any]) -> None:
     artifact = store.open(find_version(store, model))
     tables["front_end"] = artifact.manifest.front_end_spec
     tables.setdefault("model", {}).setdefault("options", {})["model"] = str(artifact.keras_path)
+
+
+def described_recipes() -> list[Described]:
+    """Return what the recipes that come with Hark say of themselves, whatever the store holds."""
+    texts = ((RECIPES_FOLDER / f"{name}.toml").read_text("utf-8") for name in recipe_names())
+    return [Described.model_validate(tomllib.loads(text)) for text in texts]
 
 
 def recipe_names() -> list[str]:

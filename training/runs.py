@@ -34,7 +34,7 @@ _N_EXAMPLES: Final = 256  # real windows on which a version's engines are compar
 
 
 class UnreadableClipsError(DatasetError):
-    """Some clips cannot be read, and nobody said to train without them."""
+    """Clips cannot be read: more than half, or some where none was to be left out."""
 
     def __init__(self, clips: tuple[UnreadableClip, ...]) -> None:
         lines = [f"  {clip.path}: {clip.reason}" for clip in clips[:_MAX_LISTED]]
@@ -43,7 +43,7 @@ class UnreadableClipsError(DatasetError):
         super().__init__(
             f"{len(clips)} files cannot be read:\n"
             + "\n".join(lines)
-            + "\nRepair or remove them, or train without them: --skip-unreadable"
+            + "\nRepair or remove them. Without --strict, a few such files are left out."
         )
 
 
@@ -61,7 +61,7 @@ def prepare(
     recipe: Recipe,
     path: Path,
     split: SplitKind,
-    skip_unreadable: bool,
+    strict: bool,
     cache: Path | None,
     begin: Begin,
 ) -> Run:
@@ -69,7 +69,7 @@ def prepare(
 
     Raises:
         DatasetError: the data cannot be trained on.
-        UnreadableClipsError: files cannot be read, and they were not to be skipped.
+        UnreadableClipsError: files cannot be read, and that is not to be, or most cannot.
     """
     dataset = load_dataset(path)
     make_folds(dataset, split, recipe.training.seed)
@@ -79,7 +79,7 @@ def prepare(
         cache or default_cache_folder(),
         begin("computing features", len(dataset.clips)),
     )
-    if data.unreadable and not skip_unreadable:
+    if (data.unreadable and strict) or 2 * len(data.unreadable) > len(dataset.clips):
         raise UnreadableClipsError(data.unreadable)
     readable = Dataset(dataset.name, dataset.licence, data.clips)
     if len(readable.labels) < 2:

@@ -9,11 +9,11 @@ from rich.markup import escape
 from rich.table import Table
 
 if TYPE_CHECKING:  # several of these import TensorFlow or matplotlib, which a table needs not
-    from training.audit import Audit
+    from training.audit import Audit, Header
     from training.cross_validation import CrossValidation
     from training.evaluate import Metrics
     from training.features_cache import UnreadableClip
-    from training.recipe import Recipe
+    from training.recipe import Described
 
 
 def label_table(audit: Audit) -> Table:
@@ -48,11 +48,21 @@ def distribution_table(audit: Audit) -> Table:
 
 def unreadable_table(clips: Sequence[UnreadableClip]) -> Table:
     """Show the files that cannot be used, with the reason."""
-    table = Table(title=f"[red]{len(clips)} files cannot be used[/red]")
+    table = Table(title=f"[red]{len(clips)} files cannot be used, and are left out[/red]")
     table.add_column("file", overflow="fold")
     table.add_column("why")
     for clip in clips:
         table.add_row(escape(str(clip.path)), escape(clip.reason))
+    return table
+
+
+def oddity_table(headers: Sequence[Header]) -> Table:
+    """Show the files that can be opened, but have something odd about them."""
+    table = Table(title=f"[yellow]{len(headers)} files to look at[/yellow]")
+    table.add_column("file", overflow="fold")
+    table.add_column("what")
+    for header in headers:
+        table.add_row(escape(str(header.clip.path)), header.oddity)
     return table
 
 
@@ -98,10 +108,11 @@ def metrics_table(metrics: Metrics) -> Table:
     return table
 
 
-def recipe_table(recipes: Sequence[Recipe]) -> Table:
+def recipe_table(recipes: Sequence[Described]) -> Table:
     """Show the recipes that come with Hark."""
     table = Table(title="recipes", show_lines=True)
-    for name in ("name", "what it is", "source", "published"):
+    table.add_column("name", no_wrap=True)
+    for name in ("what it is", "source", "published"):
         table.add_column(name, overflow="fold")
     for recipe in recipes:
         table.add_row(recipe.name, recipe.summary, recipe.source, recipe.published)
