@@ -5,10 +5,13 @@ import pytest
 import scipy.fft
 from numpy.typing import NDArray
 
-from training.augment import augment, limit_bandwidth
-from training.recipe import Augmentation
+from app.audio.feature_specs import MfccSpec
+from training.augmentation.on_features import augment, limit_bandwidth
+from training.augmentation.plan import Augmentation
 
 N, N_MFCC, N_FRAMES, N_LABELS, N_MELS = 12, 13, 32, 3, 20
+SPEC = MfccSpec(n_mfcc=N_MFCC, n_mels=N_MELS)
+COMPLETE = MfccSpec(n_mfcc=N_MFCC, n_mels=N_MFCC)
 
 PLANS = {
     "nothing": Augmentation(),
@@ -30,7 +33,7 @@ def batch() -> tuple[NDArray[np.float32], NDArray[np.float32]]:
 
 
 def augmented(plan: Augmentation, seed: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    return augment(*batch(), plan, N_MELS, np.random.default_rng(seed))
+    return augment(*batch(), plan, SPEC, np.random.default_rng(seed))
 
 
 @every_plan
@@ -46,7 +49,7 @@ def test_shapes_and_types_stay(plan: Augmentation) -> None:
 def test_what_was_given_is_not_changed(plan: Augmentation) -> None:
     features, targets = batch()
     features.flags.writeable = targets.flags.writeable = False
-    returned, _ = augment(features, targets, plan, N_MELS, np.random.default_rng(0))
+    returned, _ = augment(features, targets, plan, SPEC, np.random.default_rng(0))
     assert not np.shares_memory(returned, features)
     assert all(map(np.array_equal, (features, targets), batch()))
 
@@ -64,7 +67,7 @@ def test_another_seed_gives_another_batch(plan: Augmentation) -> None:
 @every_change
 def test_the_next_draw_is_another(plan: Augmentation) -> None:
     rng = np.random.default_rng(3)
-    first, second = (augment(*batch(), plan, N_MELS, rng)[0] for _ in range(2))
+    first, second = (augment(*batch(), plan, SPEC, rng)[0] for _ in range(2))
     assert not np.array_equal(first, second)
 
 
@@ -92,7 +95,7 @@ def test_mixup_blends_targets_as_it_blends_features() -> None:
     targets = np.eye(2, dtype=np.float32)[np.arange(40) % 2]
     features = np.repeat(targets[:, 1], N_MFCC * N_FRAMES).reshape(40, N_MFCC, N_FRAMES, 1)
     mixed, mixed_targets = augment(
-        features, targets, PLANS["mixup"], N_MELS, np.random.default_rng(0)
+        features, targets, PLANS["mixup"], SPEC, np.random.default_rng(0)
     )
     assert 0 < np.count_nonzero((mixed_targets > 0.01).all(axis=1)) < 40
     assert mixed.mean(axis=(1, 2, 3)) == pytest.approx(mixed_targets[:, 1], abs=1e-5)
@@ -112,7 +115,7 @@ def test_a_gain_moves_the_zeroth_coefficient_only() -> None:
 def test_narrowband_examples_lose_their_highest_bands_alone() -> None:
     features, _ = batch()
     narrow = features.copy()
-    limit_bandwidth(narrow, 1.0, np.random.default_rng(0))
+    limit_bandwidth(narrow, 1.0, COMPLETE, np.random.default_rng(0))
     before = scipy.fft.idct(features, axis=1, norm="ortho")
     after = scipy.fft.idct(narrow, axis=1, norm="ortho")
     lowest = round(0.65 * N_MFCC)
@@ -123,5 +126,5 @@ def test_narrowband_examples_lose_their_highest_bands_alone() -> None:
 
 def test_the_share_of_narrowband_examples_is_kept() -> None:
     features = np.zeros((1_000, 4, 2, 1), np.float32)
-    limit_bandwidth(features, 0.3, np.random.default_rng(0))
+    limit_bandwidth(features, 0.3, MfccSpec(n_mfcc=4, n_mels=4), np.random.default_rng(0))
     assert 0.25 < np.mean(np.any(features != 0, axis=(1, 2, 3))) < 0.35
