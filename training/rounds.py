@@ -20,8 +20,9 @@ from app.inference.store import ModelReference
 from app.progress import Begin
 from training.calibration import ClipOutputs, outputs_of
 from training.evaluate import Predictions, predict
+from training.examples import select_examples
 from training.features_cache import DatasetFeatures
-from training.fit import FittedModel, fit_model, report_epochs, select_examples
+from training.fit import FittedModel, fit_model, report_epochs
 from training.recipe import Recipe
 from training.splits import Round
 
@@ -86,7 +87,7 @@ def _stop_early(
         return None
     return fit_model(
         recipe,
-        select_examples(data, turn.train, labels),
+        select_examples(data, turn.train, labels, with_variants=True),
         select_examples(data, turn.validation, labels),
         on_epoch=report_epochs(begin(f"fold {turn.name}: counting epochs", recipe.training.epochs)),
     )
@@ -104,7 +105,9 @@ def _fit_again(
     epochs = recipe.training.epochs if validated is None else validated.epochs
     return fit_model(
         recipe,
-        select_examples(data, np.concatenate([turn.train, turn.validation]), labels),
+        select_examples(
+            data, np.concatenate([turn.train, turn.validation]), labels, with_variants=True
+        ),
         epochs=epochs,
         on_epoch=report_epochs(begin(f"fold {turn.name}: fitting", epochs)),
     )
