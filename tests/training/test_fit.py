@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -293,3 +293,28 @@ def test_fitting_does_not_change_the_examples(fit: Fit, data: DatasetFeatures) -
     before = data.features.copy()
     fit(epochs=1)
     np.testing.assert_array_equal(data.features, before)
+
+
+@pytest.mark.parametrize("optimizer", get_args(Training.model_fields["optimizer"].annotation))
+@pytest.mark.parametrize("schedule", get_args(Training.model_fields["schedule"].annotation))
+def test_every_optimizer_and_schedule_learns(fit: Fit, optimizer: str, schedule: str) -> None:
+    fitted = fit(epochs=4, optimizer=optimizer, schedule=schedule, learning_rate=0.01)
+    assert fitted.history["loss"][-1] < fitted.history["loss"][0]
+
+
+def test_decay_makes_weights_smaller(fit: Fit) -> None:
+    def size(fitted: FittedModel) -> float:
+        (kernel,) = (w for w in weights(fitted) if w.shape[-1:] == (3,) and w.ndim == 2)
+        return float(np.abs(kernel).sum())
+
+    assert size(fit(epochs=3, weight_decay=1.0)) < 0.9 * size(fit(epochs=3))
+
+
+def test_averaged_weights_are_what_is_kept(fit: Fit) -> None:
+    """An average that hardly moves stays where the first step led, which is as long as the rate."""
+    began = fit(epochs=1, learning_rate=1e-12)
+    averaged = fit(epochs=3, validated=True, average_weights=1 - 1e-9)
+    moved = fit(epochs=3)
+    (kernel,) = (index for index, w in enumerate(weights(began)) if w.ndim == 4)
+    assert np.abs(weights(averaged)[kernel] - weights(began)[kernel]).max() < 0.0501
+    assert np.abs(weights(moved)[kernel] - weights(began)[kernel]).max() > 0.1
