@@ -3,7 +3,7 @@
 import shlex
 import sys
 from pathlib import Path
-from typing import Annotated, Final, Literal, NoReturn
+from typing import TYPE_CHECKING, Annotated, Final, Literal, NoReturn
 
 import typer
 from rich.console import Console
@@ -16,6 +16,10 @@ from training import tables
 from training.datasets import DatasetError, load_dataset
 from training.recipe import load_recipe, recipe_names
 from training.recipe_error import RecipeError
+
+if TYPE_CHECKING:
+    from training.cross_validation import CrossValidation
+    from training.evaluate import Metrics
 
 # Everything that needs TensorFlow, scikit-learn or matplotlib is imported by the command that does:
 # `--help` and a mistyped option answer at once.
@@ -33,7 +37,7 @@ Data = Annotated[Path, typer.Option(help="The data set: a folder in a known layo
 RecipeName = Annotated[str, typer.Argument(metavar="RECIPE", help="A name, or a .toml file.")]
 Split = Annotated[
     Literal["auto", "folds", "groups", "random"],
-    typer.Option(help="What keeps clips together: official folds, groups, or nothing."),
+    typer.Option(help="What keeps clips together: official folds, groups, or nothing (random)."),
 ]
 SkipUnreadable = Annotated[
     bool, typer.Option("--skip-unreadable", help="Train without the files that cannot be read.")
@@ -81,8 +85,8 @@ def cross_validate_command(
     with show_progress(complaints) as begin:
         run = runs.prepare(load_recipe(recipe), data, split, skip_unreadable, cache, begin)
         result = runs.cross_validate_run(run, begin)
-    console.print(tables.cross_validation_table(result))
-    console.print(tables.metrics_table(result.together))
+    _print_cross_validation(result)
+    _print_metrics(result.together)
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
         report.write_cross_validation(out, result)
@@ -107,7 +111,7 @@ def fit(
         run = runs.prepare(load_recipe(recipe), data, split, skip_unreadable, cache, begin)
         result = runs.cross_validate_run(run, begin)
         reference = runs.fit_and_export(run, result, name, store, _command_line(), begin)
-    console.print(tables.cross_validation_table(result))
+    _print_cross_validation(result)
     console.print(f"Written: {reference} in {store}", markup=False, soft_wrap=True)
 
 
@@ -139,7 +143,7 @@ def evaluate(
         )
     if result.unreadable:
         console.print(tables.unreadable_table(result.unreadable))
-    console.print(tables.metrics_table(result.metrics))
+    _print_metrics(result.metrics)
 
 
 @application.command()
@@ -163,6 +167,18 @@ def _complain(sentence: str) -> NoReturn:
     # In one piece, whatever the terminal's width: a path must be one that can be copied.
     complaints.print(f"hark-train: {sentence}", highlight=False, markup=False, soft_wrap=True)
     sys.exit(1)
+
+
+def _print_cross_validation(result: "CrossValidation") -> None:
+    console.print(tables.cross_validation_table(result))
+    if result.warning:
+        complaints.print(f"[yellow]{result.warning}[/yellow]")
+
+
+def _print_metrics(metrics: "Metrics") -> None:
+    console.print(tables.metrics_table(metrics))
+    if metrics.by_salience:
+        console.print(tables.salience_table(metrics))
 
 
 def _command_line() -> str:
