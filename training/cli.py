@@ -19,6 +19,8 @@ from training.recipe import described_recipes, load_recipe
 from training.recipe_error import RecipeError
 
 if TYPE_CHECKING:
+    from training.cross_validation import CrossValidation
+    from training.evaluate import Metrics
     from training.features_cache import UnreadableClip
 
 # Everything that needs TensorFlow, scikit-learn or matplotlib is imported by the command that does:
@@ -41,7 +43,7 @@ Changes = Annotated[
 ]
 Split = Annotated[
     Literal["auto", "folds", "groups", "random"],
-    typer.Option(help="What keeps clips together: official folds, groups, or nothing."),
+    typer.Option(help="What keeps clips together: official folds, groups, or nothing (random)."),
 ]
 Strict = Annotated[
     bool,
@@ -97,8 +99,8 @@ def cross_validate_command(
         )
         result = runs.cross_validate_run(run, begin)
     _print_unreadable(run.data.unreadable)
-    console.print(tables.cross_validation_table(result))
-    console.print(tables.metrics_table(result.together))
+    _print_cross_validation(result)
+    _print_metrics(result.together)
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
         report.write_cross_validation(out, result)
@@ -127,7 +129,7 @@ def fit(
         result = runs.cross_validate_run(run, begin)
         reference = runs.fit_and_export(run, result, name, store, _command_line(), begin)
     _print_unreadable(run.data.unreadable)
-    console.print(tables.cross_validation_table(result))
+    _print_cross_validation(result)
     console.print(f"Written: {reference} in {store}", markup=False, soft_wrap=True)
 
 
@@ -159,7 +161,7 @@ def evaluate(
         )
     if result.unreadable:
         console.print(tables.unreadable_table(result.unreadable))
-    console.print(tables.metrics_table(result.metrics))
+    _print_metrics(result.metrics)
 
 
 @application.command()
@@ -239,6 +241,18 @@ def _complain(sentence: str) -> NoReturn:
     # In one piece, whatever the terminal's width: a path must be one that can be copied.
     complaints.print(f"hark-train: {sentence}", highlight=False, markup=False, soft_wrap=True)
     sys.exit(1)
+
+
+def _print_cross_validation(result: "CrossValidation") -> None:
+    console.print(tables.cross_validation_table(result))
+    if result.warning:
+        complaints.print(f"[yellow]{result.warning}[/yellow]")
+
+
+def _print_metrics(metrics: "Metrics") -> None:
+    console.print(tables.metrics_table(metrics))
+    if metrics.by_salience:
+        console.print(tables.salience_table(metrics))
 
 
 def _command_line() -> str:

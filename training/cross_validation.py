@@ -45,6 +45,7 @@ class RoundResult(BaseModel):
 class CrossValidation(BaseModel):
     """All rounds, and all test clips together.
 
+    `warning` marks a random split, whose figures promise too much; it is None for any other.
     `accuracy_mean` and `accuracy_deviation` (of the population) are over the rounds. `calibration`
     is fitted on all test parts. `ece_before`, `ece_after` (expected calibration errors without and
     with calibration) and `marks` are of all test clips, each with its own round's calibration.
@@ -53,6 +54,7 @@ class CrossValidation(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     protocol: str
+    warning: str | None = None
     labels: list[str]
     rounds: list[RoundResult]
     accuracy_mean: float
@@ -98,7 +100,7 @@ def cross_validate(
             test=fitted.turn.name,
             epochs=fitted.epochs,
             calibration=calibration,
-            metrics=measure(answers.truth, answers.predicted, labels),
+            metrics=measure(answers, labels),
             history=fitted.history,
         )
         for fitted, calibration, answers in zip(rounds, calibrations, by_round, strict=True)
@@ -106,6 +108,7 @@ def cross_validate(
     accuracies = [result.metrics.accuracy for result in results]
     return CrossValidation(
         protocol=_protocol_in_words(folds),
+        warning=folds.warning,
         labels=labels,
         rounds=results,
         accuracy_mean=mean(accuracies),
@@ -116,7 +119,7 @@ def cross_validate(
         ece_before=expected_calibration_error(uncalibrated.confidence, uncalibrated.right),
         ece_after=expected_calibration_error(tested.confidence, tested.right),
         marks=measure_marks(tested.uncertain, tested.right),
-        together=measure(tested.truth, tested.predicted, labels),
+        together=measure(tested, labels),
     )
 
 

@@ -6,7 +6,7 @@
   begins with its fold and the number of the recording that it was cut from.
 - A folder a class: `<label>/**/<clip>`; a `groups.csv` beside the folders, with the columns
   `path,group`, may say which clips share a speaker or a recording.
-- A CSV with the columns `path,label[,fold,group]`, paths relative to the CSV.
+- A CSV with the columns `path,label[,fold,group,salience]`, paths relative to the CSV.
 """
 
 import csv
@@ -15,13 +15,21 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 AUDIO_SUFFIXES: Final = frozenset(
     {".wav", ".mp3", ".flac", ".ogg", ".oga", ".opus", ".aif", ".aiff", ".aifc", ".au", ".caf"}
 )
 GROUPS_FILE: Final = "groups.csv"
 UNKNOWN_LICENCE: Final = "not stated"
+
+Salience = Literal["foreground", "background"]
+# UrbanSound8K's table has numbers.
+_SALIENCE: Final[dict[str, Salience | None]] = {
+    "1": "foreground", "foreground": "foreground",
+    "2": "background", "background": "background",
+    "": None,
+}  # fmt: skip
 
 
 class DatasetError(Exception):
@@ -33,13 +41,15 @@ class Clip:
     """One labelled file.
 
     `fold` is the official split it belongs to; `group` names what it shares with others (the
-    recording it was cut from, the speaker), so that they are not split apart.
+    recording it was cut from, the speaker), so that they are not split apart. `salience` says
+    whether the labelled sound is in the foreground or behind others; None where nobody said.
     """
 
     path: Path
     label: str
     fold: str | None = None
     group: str | None = None
+    salience: Salience | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +129,8 @@ def _from_urbansound8k(root: Path) -> Dataset:
         path = _with_any_suffix(folder / row["slice_file_name"])
         # The published set is whole; folds that were not copied are simply not there to train on.
         if folder.is_dir():
-            clips.append(Clip(path, row["class"], fold=row["fold"], group=row["fsID"]))
+            salience = _salience(row, root)
+            clips.append(Clip(path, row["class"], row["fold"], row["fsID"], salience))
     return Dataset("UrbanSound8K", "CC BY-NC 3.0", tuple(clips))
 
 
@@ -184,10 +195,21 @@ def _from_csv(path: Path) -> Dataset:
             row["label"],
             fold=row.get("fold") or None,
             group=row.get("group") or None,
+            salience=_salience(row, path),
         )
         for row in _rows(path, ("path", "label"))
     )
     return Dataset(path.stem, UNKNOWN_LICENCE, clips)
+
+
+def _salience(row: dict[str, str], path: Path) -> Salience | None:
+    word = row.get("salience") or ""
+    if word not in _SALIENCE:
+        raise DatasetError(
+            f"{path} has the salience {word!r}; it is foreground (or 1), background (or 2), or "
+            "empty"
+        )
+    return _SALIENCE[word]
 
 
 def _rows(path: Path, columns: tuple[str, ...]) -> list[dict[str, str]]:
@@ -233,7 +255,7 @@ def _checked(dataset: Dataset, path: Path) -> Dataset:
     if not dataset.clips:
         raise DatasetError(
             f"{path} holds no clip in a known layout: UrbanSound8K, ESC-50, ESC-10, a folder a "
-            "class, or a CSV with the columns path,label[,fold,group]"
+            "class, or a CSV with the columns path,label[,fold,group,salience]"
         )
     if len(dataset.labels) < 2:
         raise DatasetError(f"{path} holds only the label {dataset.labels[0]!r}; two are needed")

@@ -60,6 +60,7 @@ def model_card(
 Accuracy **{result.accuracy_mean:.1%}** ± {result.accuracy_deviation:.1%} (mean and standard
 deviation over {len(result.rounds)} folds), macro F1 {result.macro_f1_mean:.3f}.
 
+{_warning_in_words(result)}\
 Protocol: {result.protocol}. The figures are those of the models of the cross-validation; the model
 in this folder was then fitted on all clips, for the median of their epochs ({result.epochs}), and
 no clip is left to test it on.
@@ -70,7 +71,7 @@ All test clips together:
 
 {by_label}
 
-![Confusion matrix]({CONFUSION_FILE})
+{_salience_in_words(result)}![Confusion matrix]({CONFUSION_FILE})
 ![Loss by epoch]({LOSS_FILE})
 
 ## How far its probabilities can be believed
@@ -125,6 +126,20 @@ def features_in_words(features: FeatureSpec) -> str:
             return f"a wavelet transform of {n_scales} scales"
         case StackSpec(parts=parts):
             return " and ".join(features_in_words(part) for part in parts)
+
+
+def _warning_in_words(result: CrossValidation) -> str:
+    return f"> **Warning.** {result.warning}\n\n" if result.warning else ""
+
+
+def _salience_in_words(result: CrossValidation) -> str:
+    if not result.together.by_salience:
+        return ""
+    rows: list[tuple[Any, ...]] = [
+        (salience, part.clips, f"{part.accuracy:.1%}")
+        for salience, part in result.together.by_salience.items()
+    ]
+    return f"By where the sound is:\n\n{_table(('salience', 'clips', 'accuracy'), rows)}\n\n"
 
 
 def _table(header: tuple[str, ...], rows: list[tuple[Any, ...]]) -> str:

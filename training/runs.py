@@ -222,7 +222,7 @@ def evaluate_version(model: str, dataset: Dataset, store: Path, begin: Begin) ->
         raise DatasetError(f"none of the {len(dataset.clips)} clips of {dataset.name} can be read")
     trained = artifact.manifest.training
     return Evaluation(
-        metrics=measure(predictions.truth, predictions.predicted, labels),
+        metrics=measure(predictions, labels),
         unreadable=predictions.unreadable,
         trained_on_these=trained.dataset == dataset.name
         and (not trained.folds or bool(set(trained.folds) & set(dataset.folds))),

@@ -3,11 +3,11 @@
 Slices of one recording sound alike. Split at random, some of them train the model that others
 test, and on UrbanSound8K accuracy rises by about 14 points that no new recording will see. So
 clips are kept together by official fold, else by group, and split at random only where the data
-names neither.
+names neither, or where a random split is asked for by name, which every report then marks.
 """
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 import numpy as np
@@ -17,6 +17,7 @@ from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 from training.datasets import Clip, Dataset, DatasetError
 
 SplitKind = Literal["auto", "folds", "groups", "random"]
+Ignored = Literal["official folds", "groups"]
 N_MADE_FOLDS: Final = 5  # how many parts are made where the data has no folds
 
 
@@ -28,11 +29,29 @@ class Folds:
         kind: what keeps clips together: `folds`, `groups`, or nothing (`random`).
         names: the parts, in order.
         part_of_clip: int `[n_clips]`: the index in `names` of each clip's part.
+        ignored: what the data has and a random split takes no notice of; None where nothing.
     """
 
     kind: Literal["folds", "groups", "random"]
     names: tuple[str, ...]
     part_of_clip: NDArray[np.intp]
+    ignored: Ignored | None = None
+
+    @property
+    def warning(self) -> str | None:
+        """What is to be known of the figures of a random split; None for any other."""
+        if self.kind != "random":
+            return None
+        if self.ignored is None:
+            return (
+                "Random split, since the data names neither folds nor groups: if clips were cut "
+                "from one recording, some of them train the model that the others test, and the "
+                "figures promise what no new recording keeps."
+            )
+        return (
+            f"Random split, though the data has {self.ignored}: slices of one recording train the "
+            "model that others test, and the figures promise what no new recording keeps."
+        )
 
     def rounds(self) -> list["Round"]:
         """Return a round for each part as the test set.
@@ -74,12 +93,12 @@ def make_folds(dataset: Dataset, kind: SplitKind = "auto", seed: int = 0) -> Fol
 
     Args:
         dataset: what to divide.
-        kind: `auto` takes the official folds, else groups, else chance.
+        kind: `auto` takes the official folds, else groups, else chance; `random` takes chance
+            whatever the data has, and is marked by `Folds.warning`.
         seed: fixes what chance decides.
 
     Raises:
-        DatasetError: the data does not have what `kind` names, is too small, or is grouped and
-            was to be split at random.
+        DatasetError: the data does not have what `kind` names, or is too small.
     """
     if kind == "auto":
         kind = "folds" if dataset.folds else "groups" if dataset.has_groups else "random"
@@ -117,19 +136,16 @@ def _folds_by_group(dataset: Dataset, seed: int) -> Folds:
 
 
 def _random_folds(dataset: Dataset, seed: int) -> Folds:
-    if dataset.folds or dataset.has_groups:
-        kept_by = "official folds" if dataset.folds else "groups"
-        raise DatasetError(
-            f"a random split of {dataset.name} is refused: its clips have {kept_by}, so clips of "
-            "one recording would train the model that the others test, and the accuracy would "
-            f"promise what no new recording keeps. Leave out --split to split by {kept_by}"
-        )
     labels = _labels(dataset)
     rarest = min(labels.count(label) for label in dataset.labels)
     if rarest < 2:
         raise DatasetError(f"{dataset.name} has a label with one clip; each needs two or more")
     splitter = StratifiedKFold(min(N_MADE_FOLDS, rarest), shuffle=True, random_state=seed)
-    return _made_folds("random", dataset.clips, splitter.split(labels, labels))
+    folds = _made_folds("random", dataset.clips, splitter.split(labels, labels))
+    ignored: Ignored | None = (
+        "official folds" if dataset.folds else "groups" if dataset.has_groups else None
+    )
+    return replace(folds, ignored=ignored)
 
 
 def _made_folds(kind, clips: tuple[Clip, ...], splits) -> Folds:  # type: ignore[no-untyped-def]

@@ -96,6 +96,17 @@ def cross_validation_table(result: CrossValidation) -> Table:
     return table
 
 
+def salience_table(metrics: Metrics) -> Table:
+    """Show how well sounds in the foreground and in the background are recognised."""
+    table = Table(title="where the sound is")
+    table.add_column("salience")
+    for name in ("clips", "accuracy"):
+        table.add_column(name, justify="right")
+    for salience, part in metrics.by_salience.items():
+        table.add_row(salience, str(part.clips), f"{part.accuracy:.4f}")
+    return table
+
+
 def metrics_table(metrics: Metrics) -> Table:
     """Show precision, recall and F1 of each label."""
     table = Table(title=f"accuracy {metrics.accuracy:.4f}, macro F1 {metrics.macro_f1:.4f}")

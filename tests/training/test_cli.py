@@ -220,6 +220,31 @@ def test_evaluate_prints_tables_and_warns_of_training_data(
     assert all(rows[label] == ["12", "1.000", "1.000", "1.000"] for label in LABELS)
 
 
+def test_a_random_split_is_marked_and_salience_is_told_apart(
+    hark_train: HarkTrain, sounds: TinyModel, tmp_path: Path
+) -> None:
+    header, *rows = sounds.data.read_text().splitlines()
+    data = sounds.data.with_name("salient.csv")
+    salience = [f"{row},{'12'[place % 2]}" for place, row in enumerate(rows)]
+    data.write_text("\n".join([f"{header},salience", *salience]))
+    recipe = tmp_path / "hasty.toml"
+    recipe.write_text(RECIPE.replace("epochs = 8", "epochs = 1"))
+    out = tmp_path / "out"
+    finished = hark_train(
+        *("cross-validate", recipe, "--data", data, "--split", "random"),
+        *("--cache", sounds.cache, "--out", out),
+    )
+    assert finished.status == 0, finished.complaints
+    assert "Random split, though the data has official folds" in finished.complaint
+    rows_printed = [cells for line in finished.output.splitlines() if (cells := cells_of(line))]
+    assert {cells[0]: cells[1] for cells in rows_printed if cells[0].endswith("ground")} == {
+        "foreground": "18", "background": "18",
+    }  # fmt: skip
+    metrics = json.loads((out / "metrics.json").read_bytes())
+    assert metrics["warning"].startswith("Random split, though")
+    assert metrics["together"]["by_salience"]["background"]["clips"] == 18
+
+
 # Commands that cannot work, and words of the one sentence that each earns. What stands in braces
 # is filled in by the test.
 FIT = ["fit", "{recipe}", "--data", "{data}", "--name"]
@@ -241,10 +266,6 @@ MISTAKES: dict[str, tuple[list[str], str]] = {
     "name with capitals": ([*FIT, "Tiny"], "'Tiny' cannot be a model's name: use small letters"),
     "name with a path": ([*FIT, "../x"], "'../x' cannot be a model's name"),
     "name with a line break": ([*FIT, "x\n"], "cannot be a model's name"),
-    "random split of folds": (
-        [*FIT, "x", "--split", "random"],
-        "a random split of sounds is refused: its clips have official folds",
-    ),
     "split by groups that are not there": (
         [*CROSS_VALIDATE, "--split", "groups"],
         "sounds names no groups to split by",

@@ -11,12 +11,12 @@ from app.progress import silent
 from tests.tiny_model import LABELS, SAVING_WARNS, TinyModel
 from training.calibration import Marks, fit_calibration, pool_outputs
 from training.cross_validation import CrossValidation, cross_validate
-from training.datasets import Clip, load_dataset
+from training.datasets import Clip, Dataset, load_dataset
 from training.features_cache import DatasetFeatures, extract_features
 from training.model_card import model_card
 from training.recipe import Recipe
 from training.rounds import FittedRound, fit_round
-from training.splits import Folds
+from training.splits import Folds, make_folds
 
 pytestmark = SAVING_WARNS
 
@@ -130,6 +130,31 @@ def test_the_card_says_what_is_marked(
     )
     assert "(1.75 and 0.44, 1.75 and 0.44)" in card
     assert "- Its probabilities are calibrated for clips like those" in card
+
+
+def test_a_random_split_is_marked_in_result_and_card(
+    tiny: TinyModel, data: DatasetFeatures, hasty: Recipe
+) -> None:
+    clips = tuple(
+        replace(clip, salience="foreground" if clip.fold == "1" else None) for clip in data.clips
+    )
+    folds = make_folds(Dataset("tiny", "none", clips), "random")
+    result = cross_validate(hasty, replace(data, clips=clips), folds, list(LABELS))
+    assert result.warning == folds.warning
+    card = card_of(tiny, hasty, result)
+    assert "> **Warning.** Random split, though the data has official folds: slices" in card
+    foreground = result.together.by_salience["foreground"]
+    assert foreground.clips == 12
+    assert f"| foreground | 12 | {foreground.accuracy:.1%} |" in card
+
+
+def test_a_result_over_official_folds_has_no_mark(
+    tiny: TinyModel, hasty: Recipe, of_two_folds: CrossValidation
+) -> None:
+    assert of_two_folds.warning is None
+    card = card_of(tiny, hasty, of_two_folds)
+    assert "Warning" not in card
+    assert "salience" not in card
 
 
 def test_the_card_says_where_no_answer_is_marked(

@@ -26,7 +26,7 @@ URBANSOUND_ROWS = (
     "slice_file_name,fsID,start,end,salience,fold,classID,class",
     "100032-3-0-0.wav,100032,0.0,0.3,1,10,3,dog_bark",
     "100263-2-0-117.wav,100263,58.5,62.5,1,2,2,children_playing",
-    "100263-2-0-121.wav,100263,60.5,64.5,1,2,2,children_playing",
+    "100263-2-0-121.wav,100263,60.5,64.5,2,2,2,children_playing",
     "100648-1-0-0.wav,100648,4.8,5.4,2,1,1,car_horn",
 )
 
@@ -49,9 +49,13 @@ def test_urbansound8k_is_what_its_table_says(urbansound: Path) -> None:
     audio = urbansound / "audio"
     assert (dataset.name, dataset.licence) == ("UrbanSound8K", "CC BY-NC 3.0")
     assert dataset.clips == (
-        Clip(audio / "fold10" / "100032-3-0-0.ogg", "dog_bark", "10", "100032"),
-        Clip(audio / "fold2" / "100263-2-0-117.ogg", "children_playing", "2", "100263"),
-        Clip(audio / "fold2" / "100263-2-0-121.ogg", "children_playing", "2", "100263"),
+        Clip(audio / "fold10" / "100032-3-0-0.ogg", "dog_bark", "10", "100032", "foreground"),
+        Clip(
+            audio / "fold2" / "100263-2-0-117.ogg", "children_playing", "2", "100263", "foreground"
+        ),
+        Clip(
+            audio / "fold2" / "100263-2-0-121.ogg", "children_playing", "2", "100263", "background"
+        ),
     )
     assert dataset.labels == ["children_playing", "dog_bark"]
     assert dataset.folds == ["2", "10"]
@@ -170,6 +174,21 @@ def test_empty_folds_and_groups_are_none(tmp_path: Path) -> None:
         Clip(tmp_path / "a.wav", "a"),
         Clip(tmp_path / "b.wav", "b"),
     )
+
+
+def test_a_csv_with_salience(tmp_path: Path) -> None:
+    words = ("foreground", "background", "1", "2", "")
+    rows = [f"{place}.wav,{'ab'[place % 2]},{word}" for place, word in enumerate(words)]
+    path = write(tmp_path / "x.csv", "path,label,salience", *rows)
+    assert [clip.salience for clip in load_dataset(path).clips] == [
+        "foreground", "background", "foreground", "background", None,
+    ]  # fmt: skip
+
+
+def test_an_unknown_salience_is_refused(tmp_path: Path) -> None:
+    path = write(tmp_path / "x.csv", "path,label,salience", "a.wav,a,loud", "b.wav,b,2")
+    with pytest.raises(DatasetError, match=r"x\.csv has the salience 'loud'; it is foreground"):
+        load_dataset(path)
 
 
 def test_folds_are_in_natural_order() -> None:

@@ -23,16 +23,54 @@ from app.inference.classifier import Classifier
 from app.inference.engine import load_engine
 from app.progress import silent
 from tests.tiny_model import LABELS, NAME, TinyModel, rehash, sound, wav
-from training.datasets import Clip, Dataset, DatasetError, load_dataset
-from training.evaluate import Metrics, measure, pool_predictions, predict
+from training.datasets import Clip, Dataset, DatasetError, Salience, load_dataset
+from training.evaluate import (
+    Metrics,
+    Predictions,
+    SalienceMetrics,
+    measure,
+    pool_predictions,
+    predict,
+)
 from training.recipe_error import RecipeError
 from training.runs import Evaluation, evaluate_version
 
 ALL_LABELS = ("birds", "cars", "dogs", "frogs")
 
 
-def measured(truth: Sequence[int], predicted: Sequence[int]) -> Metrics:
-    return measure(np.array(truth), np.array(predicted), ALL_LABELS)
+def measured(
+    truth: Sequence[int], predicted: Sequence[int], salience: Sequence[Salience | None] = ()
+) -> Metrics:
+    n = len(truth)
+    clips = tuple(
+        Clip(Path(f"{place}.wav"), ALL_LABELS[label], salience=where)
+        for place, (label, where) in enumerate(zip(truth, salience or [None] * n, strict=True))
+    )
+    predictions = Predictions(
+        clips=clips,
+        truth=np.array(truth),
+        predicted=np.array(predicted),
+        confidence=np.ones(n),
+        probabilities=np.eye(len(ALL_LABELS))[list(predicted)],
+        uncertain=np.zeros(n, dtype=np.bool),
+    )
+    return measure(predictions, ALL_LABELS)
+
+
+def test_foreground_and_background_are_counted_apart() -> None:
+    """A clip of which nobody said it counts in neither."""
+    front: Salience = "foreground"
+    back: Salience = "background"
+    metrics = measured([0, 0, 1, 1, 2], [0, 1, 1, 1, 0], [front, back, front, back, None])
+    assert metrics.accuracy == 3 / 5
+    assert metrics.by_salience == {
+        "foreground": SalienceMetrics(accuracy=1.0, clips=2),
+        "background": SalienceMetrics(accuracy=0.5, clips=2),
+    }
+    assert measured([0, 1], [0, 1], [None, back]).by_salience == {
+        "background": SalienceMetrics(accuracy=1.0, clips=1)
+    }
+    assert measured([0, 1], [0, 1]).by_salience == {}
 
 
 def test_a_case_counted_by_hand() -> None:
@@ -102,6 +140,9 @@ def test_files_are_classified_from_their_bytes(tiny: TinyModel, tests_of_tiny: D
     assert predictions.truth.tolist() == predictions.predicted.tolist() == [2, 1, 0]
     assert predictions.unreadable == ()
     assert predictions.right.tolist() == [True] * 3
+    assert predictions.clips == tuple(clips)
+    assert predictions.probabilities.argmax(axis=1).tolist() == [2, 1, 0]
+    assert predictions.probabilities.max(axis=1).tolist() == predictions.confidence.tolist()
     assert len(notes) == 3
 
 
@@ -129,7 +170,8 @@ def test_predictions_are_pooled_in_order(tiny: TinyModel, tests_of_tiny: Dataset
     clips = [*tests_of_tiny.clips, broken]
     whole = predict(classifier, clips)
     pooled = pool_predictions([predict(classifier, clips[:1]), predict(classifier, clips[1:])])
-    for name in ("truth", "predicted", "confidence", "uncertain"):
+    assert pooled.clips == whole.clips == tests_of_tiny.clips
+    for name in ("truth", "predicted", "confidence", "probabilities", "uncertain"):
         assert getattr(pooled, name).tolist() == getattr(whole, name).tolist()
     assert pooled.unreadable == whole.unreadable
 

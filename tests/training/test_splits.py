@@ -185,13 +185,30 @@ def test_few_clips_in_many_groups_are_split_all_the_same() -> None:
 
 
 @pytest.mark.parametrize(
-    ("dataset", "kept_by"),
+    ("dataset", "ignored"),
     [(folded("1", "2"), "official folds"), (grouped(4), "groups")],
     ids=["folds", "groups"],
 )
-def test_a_random_split_of_what_belongs_together_is_refused(dataset: Dataset, kept_by: str) -> None:
-    with pytest.raises(DatasetError, match=f"is refused: its clips have {kept_by}"):
-        make_folds(dataset, "random")
+def test_a_random_split_of_what_belongs_together_is_made_and_marked(
+    dataset: Dataset, ignored: str
+) -> None:
+    folds = make_folds(dataset, "random")
+    assert folds.kind == "random"
+    assert folds.warning is not None
+    assert f"though the data has {ignored}: slices of one recording" in folds.warning
+    parts = groups_by_part(dataset, folds)
+    assert sum(map(len, parts)) > len({clip.group for clip in dataset.clips}), "none is split apart"
+
+
+def test_a_random_split_for_want_of_groups_is_marked_too() -> None:
+    warning = make_folds(plain(10)).warning
+    assert warning is not None
+    assert "since the data names neither folds nor groups" in warning
+
+
+@pytest.mark.parametrize("dataset", [folded("1", "2"), grouped(4)], ids=["folds", "groups"])
+def test_a_split_that_keeps_clips_together_has_no_warning(dataset: Dataset) -> None:
+    assert make_folds(dataset).warning is None
 
 
 def test_one_fold_is_refused() -> None:
