@@ -221,6 +221,28 @@ def ablate(
         console.print(f"Results: {out}", markup=False, soft_wrap=True)
 
 
+@application.command()
+def compare(
+    runs: Annotated[
+        list[str],
+        typer.Argument(metavar="A B ...", help="Folders that cross-validate wrote, or versions."),
+    ],
+    store: Store = DEFAULT_MODEL_STORE,
+) -> None:
+    """Tell which of several runs over the same folds did better, and whether it may be chance."""
+    from training import comparison
+
+    if len(runs) < 2:
+        raise RecipeError("two runs or more are needed for a comparison")
+    named = [comparison.load_run(name, store) for name in runs]
+    comparison.check_comparable(named)
+    first, *others = named
+    tests = [comparison.paired_test(first.result, other.result) for other in others]
+    console.print(tables.comparison_table(named, tests))
+    for other, test in zip(others, tests, strict=True):
+        console.print(tables.comparison_in_words(first, other, test), markup=False, soft_wrap=True)
+
+
 def main() -> None:
     """Run the command line; a foreseen failure is one sentence and exit status 1."""
     compute_on_one_thread()

@@ -11,6 +11,7 @@ from rich.table import Table
 if TYPE_CHECKING:  # several of these import TensorFlow or matplotlib, which a table needs not
     from training.ablation import Arm
     from training.audit import Audit, Header
+    from training.comparison import NamedRun, PairedTest
     from training.cross_validation import CrossValidation
     from training.evaluate import Metrics
     from training.features_cache import UnreadableClip
@@ -105,6 +106,46 @@ def salience_table(metrics: Metrics) -> Table:
     for salience, part in metrics.by_salience.items():
         table.add_row(salience, str(part.clips), f"{part.accuracy:.4f}")
     return table
+
+
+def comparison_table(runs: Sequence[NamedRun], tests: Sequence[PairedTest]) -> Table:
+    """Show several runs over the same folds; each but the first with its test against it."""
+    table = Table(title="comparison", caption=f"tests are against {escape(runs[0].name)}")
+    table.add_column("run", overflow="fold")
+    folds = [part.test for part in runs[0].result.rounds]
+    for name in (*(f"fold {fold}" for fold in folds), "accuracy", "macro F1", "ECE", "epochs"):
+        table.add_column(name, justify="right")
+    table.add_column("difference", justify="right")
+    table.add_column("p", justify="right")
+    for run, test in zip(runs, [None, *tests], strict=True):
+        result = run.result
+        table.add_row(
+            escape(run.name),
+            *(f"{part.metrics.accuracy:.1%}" for part in result.rounds),
+            f"{result.accuracy_mean:.1%} ± {result.accuracy_deviation:.1%}",
+            f"{result.macro_f1_mean:.3f}",
+            f"{result.ece_after:.3f}",
+            str(result.epochs),
+            "" if test is None else f"{100 * test.difference:+.1f}",
+            "" if test is None else f"{test.p_value:.3f}",
+        )
+    return table
+
+
+def comparison_in_words(first: NamedRun, second: NamedRun, test: PairedTest) -> str:
+    """Say what a paired test found."""
+    points = 100 * abs(test.difference)
+    n_folds = len(first.result.rounds)
+    if test.difference == 0:
+        return f"{second.name} is as accurate as {first.name} over these {n_folds} folds."
+    better = "better" if test.difference > 0 else "worse"
+    found = f"{second.name} is {points:.1f} points {better} than {first.name}"
+    if test.p_value < 0.05:
+        return f"{found}: more than chance would do in one of twenty tries (p {test.p_value:.3f})."
+    return (
+        f"{found}, which may be chance (p {test.p_value:.3f}): as much as these {n_folds} folds "
+        f"vary, a difference below {100 * (test.detectable or 0):.1f} points shows nothing."
+    )
 
 
 def metrics_table(metrics: Metrics) -> Table:
