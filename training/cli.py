@@ -2,6 +2,8 @@
 
 import shlex
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Final, Literal, NoReturn
 
@@ -14,8 +16,10 @@ from app.progress import show_progress
 from app.settings import DEFAULT_MODEL_STORE
 from training import tables
 from training.datasets import DatasetError, load_dataset
+from training.interruption import killed_as_by_ctrl_c
 from training.recipe import load_recipe, recipe_names
 from training.recipe_error import RecipeError
+from training.run_error import RunError
 
 # Everything that needs TensorFlow, scikit-learn or matplotlib is imported by the command that does:
 # `--help` and a mistyped option answer at once.
@@ -41,6 +45,7 @@ SkipUnreadable = Annotated[
 Cache = Annotated[
     Path | None, typer.Option(help="Where features are kept; by default in the user's cache.")
 ]
+Resume = Annotated[bool, typer.Option("--resume", help="Go on with what was interrupted.")]
 Store = Annotated[Path, typer.Option(help="The model store.")]
 
 
@@ -74,19 +79,22 @@ def cross_validate_command(
     out: Annotated[
         Path | None, typer.Option(help="A folder for metrics and plots; none by default.")
     ] = None,
+    resume: Resume = False,
 ) -> None:
     """Tell how well a recipe does on data that it was not fitted on."""
     from training import report, runs
 
-    with show_progress(complaints) as begin:
+    with _to_be_resumed(), show_progress(complaints) as begin:
         run = runs.prepare(load_recipe(recipe), data, split, skip_unreadable, cache, begin)
-        result = runs.cross_validate_run(run, begin)
+        keep = runs.open_folder(run, out, resume)
+        result = runs.cross_validate_run(run, begin, keep)
     console.print(tables.cross_validation_table(result))
     console.print(tables.metrics_table(result.together))
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
         report.write_cross_validation(out, result)
         console.print(f"Metrics and plots: {out}", markup=False, soft_wrap=True)
+    keep.finish()
 
 
 @application.command()
@@ -98,15 +106,19 @@ def fit(
     skip_unreadable: SkipUnreadable = False,
     cache: Cache = None,
     store: Store = DEFAULT_MODEL_STORE,
+    out: Annotated[Path | None, typer.Option(help="Where checkpoints are kept meanwhile.")] = None,
+    resume: Resume = False,
 ) -> None:
     """Cross-validate a recipe, fit it on all the data, and write the next version of a model."""
     from training import runs
 
     runs.check_name(name)
-    with show_progress(complaints) as begin:
+    with _to_be_resumed(), show_progress(complaints) as begin:
         run = runs.prepare(load_recipe(recipe), data, split, skip_unreadable, cache, begin)
-        result = runs.cross_validate_run(run, begin)
-        reference = runs.fit_and_export(run, result, name, store, _command_line(), begin)
+        keep = runs.open_folder(run, out, resume)
+        result = runs.cross_validate_run(run, begin, keep)
+        reference = runs.fit_and_export(run, result, name, store, _command_line(), begin, keep)
+    keep.finish()
     console.print(tables.cross_validation_table(result))
     console.print(f"Written: {reference} in {store}", markup=False, soft_wrap=True)
 
@@ -153,7 +165,7 @@ def main() -> None:
     compute_on_one_thread()
     try:
         application()
-    except (DatasetError, RecipeError, HarkError) as error:
+    except (DatasetError, RecipeError, RunError, HarkError) as error:
         _complain(str(error))
     except OSError as error:
         _complain(f"{error.filename}: {error.strerror}" if error.filename else str(error))
@@ -163,6 +175,19 @@ def _complain(sentence: str) -> NoReturn:
     # In one piece, whatever the terminal's width: a path must be one that can be copied.
     complaints.print(f"hark-train: {sentence}", highlight=False, markup=False, soft_wrap=True)
     sys.exit(1)
+
+
+@contextmanager
+def _to_be_resumed() -> Iterator[None]:
+    """Say how to go on, and exit with status 130, when Ctrl-C or a kill ends the work."""
+    try:
+        with killed_as_by_ctrl_c():
+            yield
+    except KeyboardInterrupt:
+        command = _command_line() + ("" if "--resume" in sys.argv else " --resume")
+        sentence = f"hark-train: interrupted; what is done is kept. Go on with: {command}"
+        complaints.print(sentence, highlight=False, markup=False, soft_wrap=True)
+        raise typer.Exit(130) from None
 
 
 def _command_line() -> str:

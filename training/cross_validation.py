@@ -24,6 +24,7 @@ from training.evaluate import Metrics, Predictions, measure, pool_predictions
 from training.features_cache import DatasetFeatures
 from training.recipe import Recipe
 from training.rounds import FittedRound, fit_round, test_round
+from training.run_folder import RunFolder
 from training.splits import Folds
 
 
@@ -78,13 +79,14 @@ def cross_validate(
     folds: Folds,
     labels: list[str],
     begin: Begin = silent,
+    keep: RunFolder | None = None,
 ) -> CrossValidation:
     """Fit, calibrate and test a model for each part of the data.
 
     Returns:
         The rounds, with `epochs` being the median of theirs: for how long to fit on everything.
     """
-    rounds = [fit_round(recipe, data, turn, labels, begin) for turn in folds.rounds()]
+    rounds = [fit_round(recipe, data, turn, labels, begin, keep) for turn in folds.rounds()]
     calibrations = [calibration_without(fitted, rounds) for fitted in rounds]
 
     def test(fitted: FittedRound, calibration: Calibration | None) -> Predictions:

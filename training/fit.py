@@ -4,6 +4,7 @@ import functools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from app.progress import Advance
 from training.architectures import build_model
 from training.augment import augment
+from training.checkpoint import Checkpoint
 from training.features_cache import DatasetFeatures
 from training.keras_import import keras, tensorflow
 from training.recipe import Recipe, Training
@@ -66,6 +68,7 @@ def fit_model(
     validation: Examples | None = None,
     epochs: int | None = None,
     on_epoch: OnEpoch = lambda _logs: None,
+    checkpoint: Path | None = None,
 ) -> FittedModel:
     """Fit a fresh model.
 
@@ -76,6 +79,11 @@ def fit_model(
             number of epochs that gave the lowest loss; the model has gone on beyond them.
         epochs: where given, fit for exactly so many instead of the recipe's.
         on_epoch: called after each epoch with its losses and accuracies.
+        checkpoint: where given, the fit's state is kept there after each epoch, and what is there
+            is gone on from. It must be of the same arguments.
+
+    Raises:
+        RunError: the checkpoint is damaged, or another model's.
     """
     keras.utils.set_random_seed(recipe.training.seed)
     tensorflow.config.experimental.enable_op_determinism()
@@ -83,9 +91,13 @@ def fit_model(
     batches = _AugmentedBatches(recipe, examples)
     model = _compiled_model(recipe, examples, n_epochs, steps_per_epoch=len(batches))
     stopping = _early_stopping(recipe.training)
-    history = model.fit(
+    saving = Checkpoint(checkpoint, batches, stopping if validation else None)
+    for logs in saving.epochs_in_order():
+        on_epoch(logs)
+    model.fit(
         batches,
-        epochs=n_epochs,
+        initial_epoch=saving.epochs,
+        epochs=saving.epochs if saving.stopped else n_epochs,
         verbose=0,
         callbacks=[
             keras.callbacks.LambdaCallback(
@@ -94,13 +106,14 @@ def fit_model(
             # What is kept is the averaged weights: so they are what a validation part must judge.
             *([keras.callbacks.SwapEMAWeights()] if recipe.training.average_weights else []),
             *([stopping] if validation else []),
+            saving,  # last: it keeps what the others have decided
         ],
         validation_data=_PlainBatches(validation) if validation else None,
-    ).history
+    )
     best_epoch = stopping.best_epoch + 1 if validation else n_epochs
     # A fresh model over the same layers: saved without the optimizer, which is twice their size.
     plain = keras.Model(model.inputs, model.outputs, name=model.name)
-    return FittedModel(plain, best_epoch, history)
+    return FittedModel(plain, best_epoch, saving.history)
 
 
 def _compiled_model(recipe: Recipe, examples: Examples, n_epochs: int, steps_per_epoch: int) -> Any:
@@ -161,29 +174,29 @@ class _AugmentedBatches(keras.utils.PyDataset):  # type: ignore[misc]  # keras s
         self._plan = recipe.augmentation
         self._n_mels = getattr(recipe.front_end.features, "n_mels", 0)
         self._batch_size = recipe.training.batch_size
-        self._rng = np.random.default_rng(recipe.training.seed)
-        self._order = self._rng.permutation(len(examples.features))
+        self.rng = np.random.default_rng(recipe.training.seed)
+        self.order = self.rng.permutation(len(examples.features))
 
     def __len__(self) -> int:
         # What is left over waits for another epoch's draw: the statistics of a handful of clips,
         # last in each epoch, mislead batch normalisation (by three points of accuracy).
-        return max(1, len(self._order) // self._batch_size)
+        return max(1, len(self.order) // self._batch_size)
 
     def __getitem__(
         self, index: int
     ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
-        chosen = self._order[index * self._batch_size : (index + 1) * self._batch_size]
+        chosen = self.order[index * self._batch_size : (index + 1) * self._batch_size]
         features, targets = augment(
             self._examples.features[chosen],
             self._examples.targets[chosen],
             self._plan,
             self._n_mels,
-            self._rng,
+            self.rng,
         )
         return features, targets, self._examples.weights[chosen]
 
     def on_epoch_end(self) -> None:
-        self._order = self._rng.permutation(len(self._order))
+        self.order = self.rng.permutation(len(self.order))
 
 
 class _PlainBatches(keras.utils.PyDataset):  # type: ignore[misc]  # keras ships no types

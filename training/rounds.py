@@ -23,6 +23,7 @@ from training.evaluate import Predictions, predict
 from training.features_cache import DatasetFeatures
 from training.fit import FittedModel, fit_model, report_epochs, select_examples
 from training.recipe import Recipe
+from training.run_folder import RunFolder
 from training.splits import Round
 
 
@@ -46,11 +47,16 @@ class FittedRound:
 
 
 def fit_round(
-    recipe: Recipe, data: DatasetFeatures, turn: Round, labels: list[str], begin: Begin
+    recipe: Recipe,
+    data: DatasetFeatures,
+    turn: Round,
+    labels: list[str],
+    begin: Begin,
+    keep: RunFolder | None = None,
 ) -> FittedRound:
-    """Fit one round's models."""
-    validated = _stop_early(recipe, data, turn, labels, begin)
-    fitted = _fit_again(recipe, data, turn, labels, validated, begin)
+    """Fit one round's models, going on from the checkpoints that a run's folder keeps."""
+    validated = _stop_early(recipe, data, turn, labels, begin, keep)
+    fitted = _fit_again(recipe, data, turn, labels, validated, begin, keep)
     engine = _saved_and_reloaded(recipe, fitted)
     return FittedRound(
         turn=turn,
@@ -79,7 +85,12 @@ def test_round(
 
 
 def _stop_early(
-    recipe: Recipe, data: DatasetFeatures, turn: Round, labels: list[str], begin: Begin
+    recipe: Recipe,
+    data: DatasetFeatures,
+    turn: Round,
+    labels: list[str],
+    begin: Begin,
+    keep: RunFolder | None,
 ) -> FittedModel | None:
     """Fit on the training parts until the validation part says stop; None where there is none."""
     if len(turn.validation) == 0:
@@ -89,6 +100,7 @@ def _stop_early(
         select_examples(data, turn.train, labels),
         select_examples(data, turn.validation, labels),
         on_epoch=report_epochs(begin(f"fold {turn.name}: counting epochs", recipe.training.epochs)),
+        checkpoint=keep and keep.checkpoint(f"fold {turn.name} counting epochs"),
     )
 
 
@@ -99,6 +111,7 @@ def _fit_again(
     labels: list[str],
     validated: FittedModel | None,
     begin: Begin,
+    keep: RunFolder | None,
 ) -> FittedModel:
     """Fit on all but the test part, for as many epochs as were best, else as the recipe has."""
     epochs = recipe.training.epochs if validated is None else validated.epochs
@@ -107,6 +120,7 @@ def _fit_again(
         select_examples(data, np.concatenate([turn.train, turn.validation]), labels),
         epochs=epochs,
         on_epoch=report_epochs(begin(f"fold {turn.name}: fitting", epochs)),
+        checkpoint=keep and keep.checkpoint(f"fold {turn.name} fitting"),
     )
 
 
