@@ -113,7 +113,7 @@ class TinyModel:
         """The arguments of the `hark-train` command that fits the tiny model into a store."""
         return [
             *("fit", str(self.recipe), "--data", str(self.data), "--name", NAME),
-            *("--store", str(store), "--cache", str(self.cache), "--skip-unreadable"),
+            *("--store", str(store), "--cache", str(self.cache)),
         ]
 
     def copy_version(self, store: Path) -> Path:

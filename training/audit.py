@@ -13,20 +13,49 @@ from matplotlib.figure import Figure
 
 from app.progress import Advance
 from training.datasets import Clip, Dataset
-from training.features_cache import UnreadableClip
+from training.features_cache import SHORTEST_SECONDS, UnreadableClip
 
+# What libsndfile calls the containers that files of these names are expected to be.
+_SUFFIX_OF: Final[dict[str, frozenset[str]]] = {
+    ".wav": frozenset({"WAV", "WAVEX", "RF64", "W64"}),
+    ".mp3": frozenset({"MP3", "MPEG"}),
+    ".flac": frozenset({"FLAC"}),
+    ".ogg": frozenset({"OGG"}),
+    ".oga": frozenset({"OGG"}),
+    ".opus": frozenset({"OGG"}),
+    ".aif": frozenset({"AIFF"}),
+    ".aiff": frozenset({"AIFF"}),
+    ".aifc": frozenset({"AIFF"}),
+    ".au": frozenset({"AU"}),
+    ".caf": frozenset({"CAF"}),
+}
 _COLOUR: Final = "#1f6f8b"
 
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What a file says of itself. `encoding` names the width of a sample, or the codec."""
+    """What a file says of itself.
+
+    `encoding` names the width of a sample, or the codec; `container` is libsndfile's name for the
+    format.
+    """
 
     clip: Clip
+    container: str
     sample_rate_hz: int
     channels: int
     encoding: str
     duration_seconds: float
+
+    @property
+    def oddity(self) -> str | None:
+        """What is odd about a file that can be opened, in words; None where nothing is."""
+        if self.duration_seconds < SHORTEST_SECONDS:
+            return f"lasts {1000 * self.duration_seconds:.2g} ms: left out of training"
+        suffix = self.clip.path.suffix.lower()
+        if suffix in _SUFFIX_OF and self.container not in _SUFFIX_OF[suffix]:
+            return f"is {self.container}, in spite of its name: read as what it is"
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +65,10 @@ class Audit:
     dataset: Dataset
     headers: tuple[Header, ...]
     unreadable: tuple[UnreadableClip, ...]
+
+    def oddities(self) -> list[Header]:
+        """Return the headers of the files that can be opened, but have something odd about them."""
+        return [header for header in self.headers if header.oddity is not None]
 
     def by_label_and_fold(self) -> dict[str, Counter[str]]:
         """Count the clips of each label by fold; all under `all` where there are no folds."""
@@ -117,7 +150,7 @@ def _read_header(clip: Clip) -> Header | str:
         return str(error) if clip.path.exists() else "the file does not exist"
     if info.frames == 0:
         return "the file holds no sample"
-    return Header(clip, info.samplerate, info.channels, info.subtype, info.duration)
+    return Header(clip, info.format, info.samplerate, info.channels, info.subtype, info.duration)
 
 
 _DURATION_CLASSES: Final = (0.5, 1, 2, 4, 10, 30, 60)

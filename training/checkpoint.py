@@ -2,8 +2,8 @@
 
 A fit that goes on from it gives the same model, bit for bit, as one that nobody interrupted. Keras
 has `BackupAndRestore`, which does not: it keeps weights, the optimizer's state and the epoch, but
-not the seeds of dropout, the generator that shuffles and augments, the history, nor what early
-stopping remembers.
+not the seeds of dropout, the history, nor what early stopping remembers. (Batches remember nothing:
+the seed and the epoch decide them.)
 """
 
 import json
@@ -11,7 +11,7 @@ import os
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,18 +23,6 @@ from training.run_error import RunError
 _STOPPING: Final = ("wait", "best", "best_epoch", "stopped_epoch")
 
 
-class Draws(Protocol):
-    """Batches that are drawn by chance.
-
-    Attributes:
-        rng: what they are drawn with.
-        order: int `[n_examples]`, the next epoch's.
-    """
-
-    rng: np.random.Generator
-    order: NDArray[np.intp]
-
-
 class Checkpoint(keras.callbacks.Callback):  # type: ignore[misc]  # keras ships no types
     """Saves a fit's state after each epoch; restores it where there is one.
 
@@ -42,17 +30,15 @@ class Checkpoint(keras.callbacks.Callback):  # type: ignore[misc]  # keras ships
 
     Args:
         path: where the state is kept, and looked for; nowhere, where None.
-        draws: the batches that are fitted on.
         stopping: Keras's early stopping, where the fit has one.
 
     Raises:
         RunError: there is a file that cannot be read, or is another fit's.
     """
 
-    def __init__(self, path: Path | None, draws: Draws, stopping: Any | None) -> None:
+    def __init__(self, path: Path | None, stopping: Any | None) -> None:
         super().__init__()
         self._path = path
-        self._draws = draws
         self._stopping = stopping
         self._arrays: dict[str, NDArray[Any]] = {}
         self._state: dict[str, Any] = {"stopped": False, "history": {}}
@@ -90,13 +76,11 @@ class Checkpoint(keras.callbacks.Callback):  # type: ignore[misc]  # keras ships
         if not self.model.optimizer.built:
             self.model.optimizer.build(self.model.trainable_variables)
         variables = list(_variables(self.model))
-        saved = [self._arrays[f"variable_{index}"] for index in range(len(self._arrays) - 2)]
+        saved = [self._arrays[f"variable_{index}"] for index in range(len(self._arrays) - 1)]
         if [tuple(v.shape) for v in variables] != [array.shape for array in saved]:
             raise RunError(f"{self._path} is of another model: remove it to fit anew")
         for variable, array in zip(variables, saved, strict=True):
             variable.assign(array)
-        self._draws.rng.bit_generator.state = self._state["rng"]
-        self._draws.order = self._arrays["order"]
         if self._stopping is not None:
             for name in _STOPPING:
                 setattr(self._stopping, name, self._state["stopping"][name])
@@ -109,7 +93,6 @@ class Checkpoint(keras.callbacks.Callback):  # type: ignore[misc]  # keras ships
         state = {
             "history": self.history,
             "stopped": self.model.stop_training,
-            "rng": self._draws.rng.bit_generator.state,
             "stopping": {name: getattr(self._stopping, name) for name in _STOPPING}
             if self._stopping is not None
             else None,
@@ -118,7 +101,6 @@ class Checkpoint(keras.callbacks.Callback):  # type: ignore[misc]  # keras ships
         save_arrays(
             self._path,
             state=np.array(json.dumps(state)),
-            order=self._draws.order,
             **{
                 f"variable_{index}": np.asarray(variable)
                 for index, variable in enumerate(_variables(self.model))

@@ -2,10 +2,10 @@
 
 import shlex
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Final, Literal, NoReturn
+from typing import TYPE_CHECKING, Annotated, Final, Literal, NoReturn
 
 import typer
 from rich.console import Console
@@ -17,9 +17,12 @@ from app.settings import DEFAULT_MODEL_STORE
 from training import tables
 from training.datasets import DatasetError, load_dataset
 from training.interruption import killed_as_by_ctrl_c
-from training.recipe import load_recipe, recipe_names
+from training.recipe import described_recipes, load_recipe
 from training.recipe_error import RecipeError
 from training.run_error import RunError
+
+if TYPE_CHECKING:
+    from training.features_cache import UnreadableClip
 
 # Everything that needs TensorFlow, scikit-learn or matplotlib is imported by the command that does:
 # `--help` and a mistyped option answer at once.
@@ -35,12 +38,17 @@ complaints: Final = Console(stderr=True)
 
 Data = Annotated[Path, typer.Option(help="The data set: a folder in a known layout, or a CSV.")]
 RecipeName = Annotated[str, typer.Argument(metavar="RECIPE", help="A name, or a .toml file.")]
+Changes = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="FIELD=VALUE", help="Set a field: --set training.epochs=30"),
+]
 Split = Annotated[
     Literal["auto", "folds", "groups", "random"],
     typer.Option(help="What keeps clips together: official folds, groups, or nothing."),
 ]
-SkipUnreadable = Annotated[
-    bool, typer.Option("--skip-unreadable", help="Train without the files that cannot be read.")
+Strict = Annotated[
+    bool,
+    typer.Option("--strict", help="Stop where a file cannot be read, instead of leaving it out."),
 ]
 Cache = Annotated[
     Path | None, typer.Option(help="Where features are kept; by default in the user's cache.")
@@ -65,6 +73,8 @@ def inspect(
     console.print(tables.distribution_table(result))
     if result.unreadable:
         console.print(tables.unreadable_table(result.unreadable))
+    if result.oddities():
+        console.print(tables.oddity_table(result.oddities()))
     save_png(audit_figure(result), out)
     console.print(f"Picture: {out}", markup=False, soft_wrap=True)
 
@@ -73,21 +83,26 @@ def inspect(
 def cross_validate_command(
     recipe: RecipeName,
     data: Data,
+    changes: Changes = None,
     split: Split = "auto",
-    skip_unreadable: SkipUnreadable = False,
+    strict: Strict = False,
     cache: Cache = None,
     out: Annotated[
         Path | None, typer.Option(help="A folder for metrics and plots; none by default.")
     ] = None,
+    store: Store = DEFAULT_MODEL_STORE,
     resume: Resume = False,
 ) -> None:
     """Tell how well a recipe does on data that it was not fitted on."""
     from training import report, runs
 
     with _to_be_resumed(), show_progress(complaints) as begin:
-        run = runs.prepare(load_recipe(recipe), data, split, skip_unreadable, cache, begin)
+        run = runs.prepare(
+            load_recipe(recipe, changes or (), store), data, split, strict, cache, begin
+        )
         keep = runs.open_folder(run, out, resume)
         result = runs.cross_validate_run(run, begin, keep)
+    _print_unreadable(run.data.unreadable)
     console.print(tables.cross_validation_table(result))
     console.print(tables.metrics_table(result.together))
     if out is not None:
@@ -102,8 +117,9 @@ def fit(
     recipe: RecipeName,
     data: Data,
     name: Annotated[str, typer.Option(help="What the model is called in the store.")],
+    changes: Changes = None,
     split: Split = "auto",
-    skip_unreadable: SkipUnreadable = False,
+    strict: Strict = False,
     cache: Cache = None,
     store: Store = DEFAULT_MODEL_STORE,
     out: Annotated[Path | None, typer.Option(help="Where checkpoints are kept meanwhile.")] = None,
@@ -114,11 +130,14 @@ def fit(
 
     runs.check_name(name)
     with _to_be_resumed(), show_progress(complaints) as begin:
-        run = runs.prepare(load_recipe(recipe), data, split, skip_unreadable, cache, begin)
+        run = runs.prepare(
+            load_recipe(recipe, changes or (), store), data, split, strict, cache, begin
+        )
         keep = runs.open_folder(run, out, resume)
         result = runs.cross_validate_run(run, begin, keep)
         reference = runs.fit_and_export(run, result, name, store, _command_line(), begin, keep)
     keep.finish()
+    _print_unreadable(run.data.unreadable)
     console.print(tables.cross_validation_table(result))
     console.print(f"Written: {reference} in {store}", markup=False, soft_wrap=True)
 
@@ -157,7 +176,58 @@ def evaluate(
 @application.command()
 def recipes() -> None:
     """List the recipes that come with Hark."""
-    console.print(tables.recipe_table([load_recipe(name) for name in recipe_names()]))
+    console.print(tables.recipe_table(described_recipes()))
+
+
+@application.command()
+def ablate(
+    recipe: RecipeName,
+    data: Data,
+    changes: Changes = None,
+    epochs: Annotated[
+        int | None,
+        typer.Option(min=1, help="Fit for so many epochs at most; the recipe's if none."),
+    ] = None,
+    folds: Annotated[
+        str | None, typer.Option(help="Only the clips of these folds, separated by commas.")
+    ] = None,
+    leave_one_out: Annotated[
+        bool, typer.Option("--leave-one-out", help="Also with all changes but each.")
+    ] = False,
+    by_label: Annotated[
+        bool, typer.Option("--by-label", help="Also what each change gives each label.")
+    ] = False,
+    split: Split = "auto",
+    strict: Strict = False,
+    cache: Cache = None,
+    out: Annotated[
+        Path | None, typer.Option(help="A JSON file, written anew as each result comes.")
+    ] = None,
+) -> None:
+    """Tell what each change of a recipe's augmentation gives, alone and with the others.
+
+    Interrupted, it goes on where it was.
+    """
+    from training import ablation
+
+    taken_apart = ablation.shortened(load_recipe(recipe, changes or ()), epochs)
+    dataset = load_dataset(data)
+    if folds is not None:
+        dataset = dataset.select_folds(folds.split(","))
+    if out is not None:
+        out.parent.mkdir(parents=True, exist_ok=True)
+    arms: list[ablation.Arm] = []
+    with show_progress(complaints) as begin:
+        run = ablation.prepare(taken_apart, dataset, split, strict, cache, begin)
+        for arm in ablation.ablate(run, cache, begin, leave_one_out=leave_one_out):
+            arms.append(arm)
+            if out is not None:
+                ablation.write_whole(out, ablation.ablation_json(taken_apart, dataset.name, arms))
+    console.print(tables.ablation_table(arms))
+    if by_label:
+        console.print(tables.ablation_by_label_table(arms))
+    if out is not None:
+        console.print(f"Results: {out}", markup=False, soft_wrap=True)
 
 
 def main() -> None:
@@ -169,6 +239,11 @@ def main() -> None:
         _complain(str(error))
     except OSError as error:
         _complain(f"{error.filename}: {error.strerror}" if error.filename else str(error))
+
+
+def _print_unreadable(clips: "Sequence[UnreadableClip]") -> None:
+    if clips:
+        complaints.print(tables.unreadable_table(clips))
 
 
 def _complain(sentence: str) -> NoReturn:

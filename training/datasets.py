@@ -4,7 +4,8 @@
   and class; a row's file may have another extension than its name says.
 - ESC-50 and ESC-10 (Piczak, 2015): `meta/esc50.csv`, or a folder a class, where a file's name
   begins with its fold and the number of the recording that it was cut from.
-- A folder a class: `<label>/**/<clip>`.
+- A folder a class: `<label>/**/<clip>`; a `groups.csv` beside the folders, with the columns
+  `path,group`, may say which clips share a speaker or a recording.
 - A CSV with the columns `path,label[,fold,group]`, paths relative to the CSV.
 """
 
@@ -12,13 +13,14 @@ import csv
 import re
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
 AUDIO_SUFFIXES: Final = frozenset(
     {".wav", ".mp3", ".flac", ".ogg", ".oga", ".opus", ".aif", ".aiff", ".aifc", ".au", ".caf"}
 )
+GROUPS_FILE: Final = "groups.csv"
 UNKNOWN_LICENCE: Final = "not stated"
 
 
@@ -146,7 +148,21 @@ def _from_folders(root: Path) -> Dataset:
     clips = tuple(
         Clip(path, folder.name) for folder in folders for path in _audio_files_below(folder)
     )
+    if (root / GROUPS_FILE).is_file():
+        clips = _grouped(clips, root / GROUPS_FILE)
     return Dataset(root.resolve().name, UNKNOWN_LICENCE, clips)
+
+
+def _grouped(clips: tuple[Clip, ...], path: Path) -> tuple[Clip, ...]:
+    """Give clips the groups that a CSV beside their folders names."""
+    group_of = {path.parent / row["path"]: row["group"] for row in _rows(path, ("path", "group"))}
+    without = [clip.path for clip in clips if clip.path not in group_of]
+    if without:
+        raise DatasetError(
+            f"{path} names no group for {len(without)} clips, {without[0]} for one: give each clip "
+            "one, or remove the file"
+        )
+    return tuple(replace(clip, group=group_of[clip.path]) for clip in clips)
 
 
 def _from_esc10(folders: list[Path]) -> Dataset:

@@ -30,6 +30,8 @@ from training.datasets import Clip, Dataset
 
 # Training clips are the trainer's own: no limit but what memory holds.
 LIMITS: Final = DecodeLimits(max_seconds=24 * 3600)
+# A file with a sample or two in it is a mistake, not a sound: its window would be noise or silence.
+SHORTEST_SECONDS: Final = 0.01
 _LIBRARIES: Final = ("numpy", "scipy", "soundfile", "soxr", "librosa")
 
 
@@ -42,6 +44,25 @@ class UnreadableClip:
 
 
 @dataclass(frozen=True, slots=True)
+class Variants:
+    """The windows of all clips' variants: changed copies, for what a model is fitted on alone.
+
+    Attributes:
+        features: float32 `[n_windows, *feature_shape]`.
+        clip_of_window: int `[n_windows]`: index of the clip.
+        number_of_window: int `[n_windows]`: which of the clip's variants, from 0.
+        weights: float32 `[n_windows]`: a window's share of its variant's audio, averaging 1.
+        n_variants: how many each clip has.
+    """
+
+    features: NDArray[np.float32]
+    clip_of_window: NDArray[np.intp]
+    number_of_window: NDArray[np.intp]
+    weights: NDArray[np.float32]
+    n_variants: int
+
+
+@dataclass(frozen=True, slots=True)
 class DatasetFeatures:
     """The windows of all readable clips of a data set.
 
@@ -51,6 +72,7 @@ class DatasetFeatures:
         weights: float32 `[n_windows]`: a window's share of its clip's audio, averaging 1 a clip.
         clips: the readable clips.
         unreadable: the others.
+        variants: changed copies of the clips, where the recipe asks for any.
     """
 
     features: NDArray[np.float32]
@@ -58,6 +80,7 @@ class DatasetFeatures:
     weights: NDArray[np.float32]
     clips: tuple[Clip, ...]
     unreadable: tuple[UnreadableClip, ...]
+    variants: Variants | None = None
 
 
 def default_cache_folder() -> Path:
@@ -84,7 +107,7 @@ def extract_features(
         processes: how many clips are worked on at a time; the processors' number by default.
     """
     front_end = FrontEnd.build(spec)
-    folder = cache / "features" / _digest_of(spec)
+    folder = cache / "features" / digest_of(spec)
     folder.mkdir(parents=True, exist_ok=True)
     readable: list[tuple[Clip, NDArray[np.float32], NDArray[np.float64]]] = []
     unreadable: list[UnreadableClip] = []
@@ -141,28 +164,40 @@ def _features_of_file(path: Path) -> tuple[NDArray[np.float32], NDArray[np.float
     except OSError as error:
         return f"cannot be read: {error.strerror}"
     entry = folder / f"{hashlib.sha256(data).hexdigest()}.npz"
-    if entry.exists():
-        try:
-            arrays = load_arrays(entry)
-            return arrays["features"], arrays["audio_seconds"]
-        except (DamagedArraysError, KeyError):
-            pass  # damaged, by a full disk for one: made anew below
+    if (kept := read_entry(entry)) is not None:
+        return kept
     try:
         clip = front_end.features(data, LIMITS)
     except AudioError as error:
         return str(error)
-    _write_whole(entry, features=clip.features, audio_seconds=clip.audio_seconds)
+    if clip.duration_seconds < SHORTEST_SECONDS:
+        return f"The audio lasts {1000 * clip.duration_seconds:.2g} ms, too short to be a sound."
+    write_entry(entry, clip.features, clip.audio_seconds)
     return clip.features, clip.audio_seconds
 
 
-def _write_whole(path: Path, **arrays: NDArray[np.generic]) -> None:
+def read_entry(path: Path) -> tuple[NDArray[np.float32], NDArray[np.float64]] | None:
+    """Return an entry's features and audio seconds; None where it is to be made."""
+    if not path.exists():
+        return None
+    try:
+        arrays = load_arrays(path)
+        return arrays["features"], arrays["audio_seconds"]
+    except (DamagedArraysError, KeyError):
+        return None  # damaged, by a full disk for one
+
+
+def write_entry(
+    path: Path, features: NDArray[np.float32], audio_seconds: NDArray[np.float64]
+) -> None:
     """Write an entry so that another process sees it whole or not at all."""
     with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".tmp", delete=False) as file:
-        np.savez(file, **arrays)  # type: ignore[arg-type]  # numpy's stub confuses it with allow_pickle
+        np.savez(file, features=features, audio_seconds=audio_seconds)
     Path(file.name).replace(path)
 
 
-def _digest_of(spec: FrontEndSpec) -> str:
+def digest_of(spec: FrontEndSpec) -> str:
+    """Return what names the features of a spec, as this code and these libraries compute them."""
     digest = hashlib.sha256(json.dumps(spec.to_manifest(), sort_keys=True).encode())
     for path in sorted(Path(app.audio.__path__[0]).rglob("*.py")):
         digest.update(path.read_bytes())

@@ -1,42 +1,20 @@
 """Fitting one model on features: a recipe, examples, and perhaps a validation set."""
 
 import functools
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import Any
 
 from app.progress import Advance
 from training.architectures import build_model
-from training.augment import augment
 from training.checkpoint import Checkpoint
-from training.features_cache import DatasetFeatures
+from training.examples import AugmentedBatches, Examples, PlainBatches
 from training.keras_import import keras, tensorflow
 from training.recipe import Recipe, Training
 
-PREDICT_BATCH: Final = 256
-
 # Called after each epoch with its losses and accuracies.
 OnEpoch = Callable[[dict[str, float]], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Examples:
-    """What a model is fitted on.
-
-    Attributes:
-        features: float32 `[n, *feature_shape]`.
-        targets: float32 `[n, n_labels]`, one-hot.
-        weights: float32 `[n]`.
-    """
-
-    features: NDArray[np.float32]
-    targets: NDArray[np.float32]
-    weights: NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,20 +24,6 @@ class FittedModel:
     model: Any
     epochs: int
     history: dict[str, list[float]]
-
-
-def select_examples(
-    data: DatasetFeatures, clips: NDArray[np.intp], labels: Sequence[str]
-) -> Examples:
-    """Return the windows of some clips with their targets, in the order of `labels`."""
-    windows = np.flatnonzero(np.isin(data.clip_of_window, clips))
-    index_of_label = {label: index for index, label in enumerate(labels)}
-    classes = [index_of_label[data.clips[clip].label] for clip in data.clip_of_window[windows]]
-    return Examples(
-        features=data.features[windows],
-        targets=np.eye(len(labels), dtype=np.float32)[classes],
-        weights=data.weights[windows],
-    )
 
 
 def fit_model(
@@ -88,27 +52,29 @@ def fit_model(
     keras.utils.set_random_seed(recipe.training.seed)
     tensorflow.config.experimental.enable_op_determinism()
     n_epochs = epochs or recipe.training.epochs
-    batches = _AugmentedBatches(recipe, examples)
+    batches = AugmentedBatches(recipe, examples)
     model = _compiled_model(recipe, examples, n_epochs, steps_per_epoch=len(batches))
     stopping = _early_stopping(recipe.training)
-    saving = Checkpoint(checkpoint, batches, stopping if validation else None)
+    saving = Checkpoint(checkpoint, stopping if validation else None)
     for logs in saving.epochs_in_order():
         on_epoch(logs)
     model.fit(
         batches,
         initial_epoch=saving.epochs,
         epochs=saving.epochs if saving.stopped else n_epochs,
+        shuffle=False,  # batches come shuffled; Keras would draw their order with Python's `random`
         verbose=0,
         callbacks=[
             keras.callbacks.LambdaCallback(
-                on_epoch_end=lambda _epoch, logs: on_epoch(dict(logs or {}))
+                on_epoch_begin=lambda epoch, _logs: batches.begin_epoch(epoch),
+                on_epoch_end=lambda _epoch, logs: on_epoch(dict(logs or {})),
             ),
             # What is kept is the averaged weights: so they are what a validation part must judge.
             *([keras.callbacks.SwapEMAWeights()] if recipe.training.average_weights else []),
             *([stopping] if validation else []),
             saving,  # last: it keeps what the others have decided
         ],
-        validation_data=_PlainBatches(validation) if validation else None,
+        validation_data=PlainBatches(validation) if validation else None,
     )
     best_epoch = stopping.best_epoch + 1 if validation else n_epochs
     # A fresh model over the same layers: saved without the optimizer, which is twice their size.
@@ -163,58 +129,6 @@ def report_epochs(advance: Advance) -> OnEpoch:
         advance(note)
 
     return on_epoch
-
-
-class _AugmentedBatches(keras.utils.PyDataset):  # type: ignore[misc]  # keras ships no types
-    """Shuffled, augmented batches; every epoch another draw, every run the same draws."""
-
-    def __init__(self, recipe: Recipe, examples: Examples) -> None:
-        super().__init__(workers=1, use_multiprocessing=False)
-        self._examples = examples
-        self._plan = recipe.augmentation
-        self._n_mels = getattr(recipe.front_end.features, "n_mels", 0)
-        self._batch_size = recipe.training.batch_size
-        self.rng = np.random.default_rng(recipe.training.seed)
-        self.order = self.rng.permutation(len(examples.features))
-
-    def __len__(self) -> int:
-        # What is left over waits for another epoch's draw: the statistics of a handful of clips,
-        # last in each epoch, mislead batch normalisation (by three points of accuracy).
-        return max(1, len(self.order) // self._batch_size)
-
-    def __getitem__(
-        self, index: int
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
-        chosen = self.order[index * self._batch_size : (index + 1) * self._batch_size]
-        features, targets = augment(
-            self._examples.features[chosen],
-            self._examples.targets[chosen],
-            self._plan,
-            self._n_mels,
-            self.rng,
-        )
-        return features, targets, self._examples.weights[chosen]
-
-    def on_epoch_end(self) -> None:
-        self.order = self.rng.permutation(len(self.order))
-
-
-class _PlainBatches(keras.utils.PyDataset):  # type: ignore[misc]  # keras ships no types
-    """Batches in order, unchanged, for validation."""
-
-    def __init__(self, examples: Examples) -> None:
-        super().__init__(workers=1, use_multiprocessing=False)
-        self._examples = examples
-
-    def __len__(self) -> int:
-        return math.ceil(len(self._examples.features) / PREDICT_BATCH)
-
-    def __getitem__(
-        self, index: int
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
-        batch = slice(index * PREDICT_BATCH, (index + 1) * PREDICT_BATCH)
-        examples = self._examples
-        return examples.features[batch], examples.targets[batch], examples.weights[batch]
 
 
 def _schedule(training: Training, n_epochs: int, steps_per_epoch: int) -> Any:

@@ -7,43 +7,26 @@ from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from app.audio.feature_specs import MfccSpec, feature_spec
+from app.audio.feature_specs import feature_spec
 from app.audio.spec import FrontEndSpec
 from app.inference.store import ModelStore
 from app.settings import DEFAULT_MODEL_STORE
+from training.augmentation.plan import Augmentation
 from training.recipe_error import RecipeError
+from training.recipe_table import RecipeTable
 from training.versions import find_version
 
 RECIPES_FOLDER: Final = Path(__file__).parent / "recipes"
 
 
-class _Table(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
-
-
-class ModelOptions(_Table):
+class ModelOptions(RecipeTable):
     """Which architecture, and its own options (each architecture validates its own)."""
 
     architecture: str
-    options: dict[str, Any] = {}
+    options: dict[str, Any] = Field(default_factory=dict)
 
 
-class Augmentation(_Table):
-    """Changes made to training examples as they are drawn; see training.augment.
-
-    A probability, share or size of 0 leaves a change out.
-    """
-
-    time_shift: bool = False
-    time_mask_share: float = Field(0.0, ge=0, le=1)
-    time_masks: int = Field(0, ge=0)
-    gain_decibels: float = Field(0.0, ge=0)
-    equalizer_decibels: float = Field(0.0, ge=0)
-    narrowband_share: float = Field(0.0, ge=0, le=1)
-    mixup_alpha: float = Field(0.0, ge=0)
-
-
-class Training(_Table):
+class Training(RecipeTable):
     """How a model is fitted.
 
     `weight_decay` is the decoupled one, of any optimizer. With `average_weights`, what is kept is
@@ -73,17 +56,26 @@ class Training(_Table):
         return self
 
 
-class Recipe(_Table):
+class Described(BaseModel):
+    """What a recipe says of itself: what it is, where it comes from, and the published figure."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
+    summary: str
+    source: str
+    published: str
+
+
+class Recipe(Described):
     """A published system, or our own, reproducible by name.
 
     `starting_point` is the version of a store, `name` or `name@version`, whose front end and
     weights the recipe goes on from.
     """
 
-    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
-    summary: str
-    source: str
-    published: str
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
+
     starting_point: str | None = None
     front_end: FrontEndSpec
     model: ModelOptions
@@ -91,12 +83,8 @@ class Recipe(_Table):
     augmentation: Augmentation = Augmentation()
 
     @model_validator(mode="after")
-    def _check_invertible(self) -> Self:
-        features = self.front_end.features
-        if self.augmentation.narrowband_share and not (
-            isinstance(features, MfccSpec) and features.n_mfcc == features.n_mels
-        ):
-            raise ValueError("narrowband_share needs as many n_mfcc as n_mels")
+    def _check_augmentation(self) -> Self:
+        self.augmentation.check_features(self.front_end.features)
         return self
 
     @field_validator("front_end", mode="before")
@@ -173,6 +161,12 @@ def _start_from(model: str, store: ModelStore, tables: dict[str, Any]) -> None:
     artifact = store.open(find_version(store, model))
     tables["front_end"] = artifact.manifest.front_end_spec
     tables.setdefault("model", {}).setdefault("options", {})["model"] = str(artifact.keras_path)
+
+
+def described_recipes() -> list[Described]:
+    """Return what the recipes that come with Hark say of themselves, whatever the store holds."""
+    texts = ((RECIPES_FOLDER / f"{name}.toml").read_text("utf-8") for name in recipe_names())
+    return [Described.model_validate(tomllib.loads(text)) for text in texts]
 
 
 def recipe_names() -> list[str]:

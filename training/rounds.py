@@ -20,8 +20,9 @@ from app.inference.store import ModelReference
 from app.progress import Begin
 from training.calibration import ClipOutputs, outputs_of
 from training.evaluate import Predictions, predict
+from training.examples import select_examples
 from training.features_cache import DatasetFeatures
-from training.fit import FittedModel, fit_model, report_epochs, select_examples
+from training.fit import FittedModel, fit_model, report_epochs
 from training.recipe import Recipe
 from training.run_folder import RunFolder
 from training.splits import Round
@@ -97,10 +98,10 @@ def _stop_early(
         return None
     return fit_model(
         recipe,
-        select_examples(data, turn.train, labels),
+        select_examples(data, turn.train, labels, with_variants=True),
         select_examples(data, turn.validation, labels),
         on_epoch=report_epochs(begin(f"fold {turn.name}: counting epochs", recipe.training.epochs)),
-        checkpoint=keep and keep.checkpoint(f"fold {turn.name} counting epochs"),
+        checkpoint=None if keep is None else keep.checkpoint(f"fold {turn.name} counting epochs"),
     )
 
 
@@ -117,10 +118,12 @@ def _fit_again(
     epochs = recipe.training.epochs if validated is None else validated.epochs
     return fit_model(
         recipe,
-        select_examples(data, np.concatenate([turn.train, turn.validation]), labels),
+        select_examples(
+            data, np.concatenate([turn.train, turn.validation]), labels, with_variants=True
+        ),
         epochs=epochs,
         on_epoch=report_epochs(begin(f"fold {turn.name}: fitting", epochs)),
-        checkpoint=keep and keep.checkpoint(f"fold {turn.name} fitting"),
+        checkpoint=None if keep is None else keep.checkpoint(f"fold {turn.name} fitting"),
     )
 
 

@@ -1,6 +1,6 @@
 """The runs that the commands make: from a data set to features, folds, models and a version."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -13,9 +13,11 @@ from app.inference.classifier import Classifier
 from app.inference.store import ModelReference, ModelStore
 from app.progress import Begin
 from training import report
+from training.augmentation.variants import make_variants
 from training.cross_validation import CrossValidation, cross_validate
 from training.datasets import Dataset, DatasetError, load_dataset
 from training.evaluate import Metrics, measure, predict
+from training.examples import select_examples
 from training.export import Export, export
 from training.features_cache import (
     DatasetFeatures,
@@ -23,7 +25,7 @@ from training.features_cache import (
     default_cache_folder,
     extract_features,
 )
-from training.fit import fit_model, report_epochs, select_examples
+from training.fit import fit_model, report_epochs
 from training.recipe import Recipe
 from training.recipe_error import RecipeError
 from training.run_folder import RunFolder, identity_of
@@ -35,7 +37,7 @@ _N_EXAMPLES: Final = 256  # real windows on which a version's engines are compar
 
 
 class UnreadableClipsError(DatasetError):
-    """Some clips cannot be read, and nobody said to train without them."""
+    """Clips cannot be read: more than half, or some where none was to be left out."""
 
     def __init__(self, clips: tuple[UnreadableClip, ...]) -> None:
         lines = [f"  {clip.path}: {clip.reason}" for clip in clips[:_MAX_LISTED]]
@@ -44,7 +46,7 @@ class UnreadableClipsError(DatasetError):
         super().__init__(
             f"{len(clips)} files cannot be read:\n"
             + "\n".join(lines)
-            + "\nRepair or remove them, or train without them: --skip-unreadable"
+            + "\nRepair or remove them. Without --strict, a few such files are left out."
         )
 
 
@@ -62,7 +64,7 @@ def prepare(
     recipe: Recipe,
     path: Path,
     split: SplitKind,
-    skip_unreadable: bool,
+    strict: bool,
     cache: Path | None,
     begin: Begin,
 ) -> Run:
@@ -70,9 +72,23 @@ def prepare(
 
     Raises:
         DatasetError: the data cannot be trained on.
-        UnreadableClipsError: files cannot be read, and they were not to be skipped.
+        RecipeError: the recipe's augmentation does not suit the data.
+        UnreadableClipsError: files cannot be read, and that is not to be, or most cannot.
     """
-    dataset = load_dataset(path)
+    return prepare_dataset(recipe, load_dataset(path), split, strict, cache, begin)
+
+
+def prepare_dataset(
+    recipe: Recipe,
+    dataset: Dataset,
+    split: SplitKind,
+    strict: bool,
+    cache: Path | None,
+    begin: Begin,
+) -> Run:
+    """Do what `prepare` does, of a data set that is read."""
+    if recipe.augmentation.waveform is not None:
+        recipe.augmentation.waveform.check_labels(dataset.labels)
     make_folds(dataset, split, recipe.training.seed)
     data = extract_features(
         dataset,
@@ -80,12 +96,30 @@ def prepare(
         cache or default_cache_folder(),
         begin("computing features", len(dataset.clips)),
     )
-    if data.unreadable and not skip_unreadable:
+    if (data.unreadable and strict) or 2 * len(data.unreadable) > len(dataset.clips):
         raise UnreadableClipsError(data.unreadable)
     readable = Dataset(dataset.name, dataset.licence, data.clips)
     if len(readable.labels) < 2:
         raise DatasetError("fewer than two labels have a readable clip")
-    return Run(recipe, readable, data, make_folds(readable, split, recipe.training.seed))
+    folds = make_folds(readable, split, recipe.training.seed)
+    return with_variants(Run(recipe, readable, data, folds), cache, begin)
+
+
+def with_variants(run: Run, cache: Path | None, begin: Begin) -> Run:
+    """Return a run with the variants that its recipe asks for, and no others."""
+    plan = run.recipe.augmentation.waveform
+    variants = None
+    if plan is not None:
+        variants = make_variants(
+            run.data.clips,
+            run.folds.part_of_clip,
+            run.recipe.front_end,
+            plan,
+            run.recipe.training.seed,
+            cache or default_cache_folder(),
+            begin("computing variants", len(run.data.clips)),
+        )
+    return replace(run, data=replace(run.data, variants=variants))
 
 
 def open_folder(run: Run, folder: Path | None, resume: bool) -> RunFolder:
@@ -116,10 +150,10 @@ def fit_and_export(
     labels = run.dataset.labels
     fitted = fit_model(
         run.recipe,
-        select_examples(run.data, np.arange(len(run.data.clips)), labels),
+        select_examples(run.data, np.arange(len(run.data.clips)), labels, with_variants=True),
         epochs=result.epochs,
         on_epoch=report_epochs(begin("all clips: fitting", result.epochs)),
-        checkpoint=keep and keep.checkpoint("all clips"),
+        checkpoint=None if keep is None else keep.checkpoint("all clips"),
     )
     training = TrainingRecord(
         recipe=run.recipe.name,

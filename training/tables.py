@@ -9,11 +9,12 @@ from rich.markup import escape
 from rich.table import Table
 
 if TYPE_CHECKING:  # several of these import TensorFlow or matplotlib, which a table needs not
-    from training.audit import Audit
+    from training.ablation import Arm
+    from training.audit import Audit, Header
     from training.cross_validation import CrossValidation
     from training.evaluate import Metrics
     from training.features_cache import UnreadableClip
-    from training.recipe import Recipe
+    from training.recipe import Described
 
 
 def label_table(audit: Audit) -> Table:
@@ -48,11 +49,21 @@ def distribution_table(audit: Audit) -> Table:
 
 def unreadable_table(clips: Sequence[UnreadableClip]) -> Table:
     """Show the files that cannot be used, with the reason."""
-    table = Table(title=f"[red]{len(clips)} files cannot be used[/red]")
+    table = Table(title=f"[red]{len(clips)} files cannot be used, and are left out[/red]")
     table.add_column("file", overflow="fold")
     table.add_column("why")
     for clip in clips:
         table.add_row(escape(str(clip.path)), escape(clip.reason))
+    return table
+
+
+def oddity_table(headers: Sequence[Header]) -> Table:
+    """Show the files that can be opened, but have something odd about them."""
+    table = Table(title=f"[yellow]{len(headers)} files to look at[/yellow]")
+    table.add_column("file", overflow="fold")
+    table.add_column("what")
+    for header in headers:
+        table.add_row(escape(str(header.clip.path)), header.oddity)
     return table
 
 
@@ -98,11 +109,47 @@ def metrics_table(metrics: Metrics) -> Table:
     return table
 
 
-def recipe_table(recipes: Sequence[Recipe]) -> Table:
+def recipe_table(recipes: Sequence[Described]) -> Table:
     """Show the recipes that come with Hark."""
     table = Table(title="recipes", show_lines=True)
-    for name in ("name", "what it is", "source", "published"):
+    table.add_column("name", no_wrap=True)
+    for name in ("what it is", "source", "published"):
         table.add_column(name, overflow="fold")
     for recipe in recipes:
         table.add_row(recipe.name, recipe.summary, recipe.source, recipe.published)
+    return table
+
+
+def ablation_table(arms: Sequence[Arm]) -> Table:
+    """Show what each arm of an ablation gave; the first is without augmentation, the last with all.
+
+    Differences are in points of accuracy.
+    """
+    table = Table(title="augmentation", caption=arms[0].result.protocol)
+    table.add_column("with")
+    for name in ("accuracy", "from none", "from all", "macro F1"):
+        table.add_column(name, justify="right")
+    none, whole = (arm.result.accuracy_mean for arm in (arms[0], arms[-1]))
+    for arm in arms:
+        mean, deviation = arm.result.accuracy_mean, arm.result.accuracy_deviation
+        table.add_row(
+            escape(arm.name),
+            f"{mean:.4f} ± {deviation:.4f}",
+            f"{100 * (mean - none):+.1f}",
+            f"{100 * (mean - whole):+.1f}",
+            f"{arm.result.macro_f1_mean:.4f}",
+        )
+    return table
+
+
+def ablation_by_label_table(arms: Sequence[Arm]) -> Table:
+    """Show how many of each label's clips each arm recognises more than the first, in points."""
+    table = Table(title="by label: points more of its clips than without augmentation")
+    table.add_column("label")
+    table.add_column(escape(arms[0].name), justify="right")
+    for arm in arms[1:]:
+        table.add_column(escape(arm.name), justify="right", overflow="fold")
+    for label, recall in arms[0].by_label.items():
+        gains = (f"{100 * (arm.by_label[label] - recall):+.1f}" for arm in arms[1:])
+        table.add_row(escape(label), f"{recall:.3f}", *gains)
     return table

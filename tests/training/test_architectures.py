@@ -38,7 +38,11 @@ CONVOLUTIONS: Final = {"filters": [4, 8], "pool_sizes": [[2, 2], [1, 1]], "dropo
 
 CASES: Final[dict[str, tuple[str, FeatureSpec, dict[str, Any]]]] = {
     "cnn on mfcc": ("cnn", MfccSpec(n_mfcc=13, **MEL), CONVOLUTIONS),
-    "cnn on bands": ("cnn", ALL_MFCCS, {**CONVOLUTIONS, "undo_cosine_transform": True}),
+    "cnn on bands": (
+        "cnn",
+        ALL_MFCCS,
+        {**CONVOLUTIONS, "undo_cosine_transform": True, "average_frames": 2},
+    ),
     "cnn on deltas": ("cnn", LogMelSpec(deltas=2, **MEL), CONVOLUTIONS),
     "cnn, flat": (
         "cnn",

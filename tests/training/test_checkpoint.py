@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from tests.tiny_model import LABELS, RECIPE
-from training.fit import Examples, FittedModel, fit_model
+from training.examples import Examples
+from training.fit import FittedModel, fit_model
 from training.recipe import Recipe, load_recipe
 from training.run_error import RunError
 

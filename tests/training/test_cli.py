@@ -168,16 +168,14 @@ def test_a_picture_that_cannot_be_written_is_told_in_one_sentence(
     assert "Traceback" not in finished.complaints
 
 
-def test_fit_stops_at_an_unreadable_file_with_its_reason(
+def test_a_strict_fit_stops_at_an_unreadable_file_with_its_reason(
     hark_train: HarkTrain, sounds: TinyModel, tmp_path: Path
 ) -> None:
-    arguments = sounds.fit_arguments(tmp_path / "store")
-    arguments.remove("--skip-unreadable")
-    finished = hark_train(*arguments)
+    finished = hark_train(*sounds.fit_arguments(tmp_path / "store"), "--strict")
     assert finished.status == 1
     assert "1 files cannot be read:" in finished.complaint
     assert "not audio in a known format" in finished.complaint
-    assert "--skip-unreadable" in finished.complaint
+    assert "Without --strict, a few such files are left out" in finished.complaint
     assert "Traceback" not in finished.complaints
     assert not (tmp_path / "store").exists()
 
@@ -188,9 +186,8 @@ def test_a_long_path_is_printed_in_one_piece(hark_train: HarkTrain, tmp_path: Pa
     assert f"{path} does not exist" in hark_train("inspect", path).complaints
 
 
-def test_fit_goes_on_without_unreadable_files_where_it_is_told_to(tiny: TinyModel) -> None:
+def test_fit_goes_on_without_unreadable_files(tiny: TinyModel) -> None:
     """As the tiny model itself was fitted."""
-    assert "--skip-unreadable" in tiny.fit_arguments(tiny.store)
     metrics = json.loads((tiny.version / "metrics.json").read_bytes())
     assert metrics["together"]["clips"] == 36
     assert tiny.unreadable.exists()
@@ -235,7 +232,7 @@ MISTAKES: dict[str, tuple[list[str], str]] = {
     "unknown recipe": (["fit", "rnn", *FIT[2:], "x"], "there is no recipe 'rnn'"),
     "unknown recipe to test": (
         ["cross-validate", "rnn", "--data", "{data}"],
-        "there is no recipe 'rnn'; there is: mfcc-cnn",
+        "there is no recipe 'rnn'; there is: fine-tune, ",
     ),
     "recipe with a mistake": (
         ["cross-validate", "{mistaken}", "--data", "{data}"],

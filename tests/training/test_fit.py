@@ -23,8 +23,9 @@ from tests.tiny_model import (
     run_hark_train,
 )
 from training.datasets import Clip, load_dataset
+from training.examples import Examples, select_examples
 from training.features_cache import DatasetFeatures, extract_features
-from training.fit import Examples, FittedModel, fit_model, report_epochs, select_examples
+from training.fit import FittedModel, fit_model, report_epochs
 from training.recipe import Recipe, Training
 
 pytestmark = SAVING_WARNS

@@ -8,9 +8,16 @@ from pydantic import ValidationError
 
 from app.audio.feature_specs import MfccSpec
 from app.audio.spec import FrontEndSpec
-from tests.tiny_model import RECIPE
+from app.errors import HarkError
+from tests.tiny_model import RECIPE, TinyModel
 from training.architectures import build_model
-from training.recipe import ModelOptions, Recipe, load_recipe, recipe_names
+from training.recipe import (
+    ModelOptions,
+    Recipe,
+    described_recipes,
+    load_recipe,
+    recipe_names,
+)
 from training.recipe_error import RecipeError
 
 
@@ -178,3 +185,47 @@ def test_a_model_is_normalised_by_the_features_it_is_given() -> None:
     assert normalised.std(axis=(0, 2, 3)) == pytest.approx(np.ones(13), abs=1e-3)
     outputs = np.asarray(model(features, training=False))
     assert outputs.sum(axis=1) == pytest.approx(np.ones(64), abs=1e-5)
+
+
+def test_fields_are_set_by_name(tmp_path: Path) -> None:
+    (tmp_path / "recipe.toml").write_text(RECIPE)
+    recipe = load_recipe(
+        str(tmp_path / "recipe.toml"),
+        ["training.epochs=9", "model.options.filters = [3]", "summary=three words here"],
+    )
+    assert recipe.training.epochs == 9
+    assert recipe.model.options["filters"] == [3]
+    assert recipe.summary == "three words here"
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        ("training.epochs", "sets no field"),
+        ("=3", "sets no field"),
+        ("training.=3", "sets no field"),
+        ("name.x=3", "name is no table"),
+        ("training.epoch=3", "training.epoch"),
+        ("training.epochs=many", "training.epochs"),
+    ],
+)
+def test_a_field_that_cannot_be_set_is_told(tmp_path: Path, change: str, complaint: str) -> None:
+    (tmp_path / "recipe.toml").write_text(RECIPE)
+    with pytest.raises(RecipeError, match=complaint):
+        load_recipe(str(tmp_path / "recipe.toml"), [change])
+
+
+def test_a_starting_point_gives_its_front_end_and_its_file(tiny: TinyModel) -> None:
+    recipe = load_recipe("fine-tune", [f"starting_point={tiny.reference}"], tiny.store)
+    assert recipe.front_end == tiny.open().manifest.front_end_spec
+    assert recipe.model.options["model"] == str(tiny.version / "model.keras")
+
+
+@pytest.mark.parametrize("model", ["nobody", "tiny@7", "tiny@first"])
+def test_a_starting_point_that_is_not_there_is_told(tiny: TinyModel, model: str) -> None:
+    with pytest.raises((RecipeError, HarkError)):
+        load_recipe("fine-tune", [f"starting_point={model}"], tiny.store)
+
+
+def test_recipes_are_described_without_their_starting_point() -> None:
+    assert [recipe.name for recipe in described_recipes()] == recipe_names()

@@ -27,11 +27,13 @@ from training.keras_import import keras, layers
 class CnnOptions(Convolutions):
     """What a recipe may choose, beside the convolutions themselves.
 
-    `summary` makes a vector of the last picture: its average, the average of each frame's
-    strongest band and so on (`average`), or all of it (`flatten`).
+    `average_frames` is how many neighbouring frames are averaged before the first convolution,
+    which takes the longest of all where there are many. `summary` makes a vector of the last
+    picture: its average (`average`), or all of it (`flatten`).
     """
 
     undo_cosine_transform: bool = False
+    average_frames: int = Field(1, ge=1)
     summary: Literal["average", "flatten"] = "average"
     hidden: Hidden = Hidden()
     head_dropout: float = Field(0.0, ge=0, lt=1)
@@ -46,6 +48,8 @@ def build(
     """Return the untrained model; arguments as `Builder`'s."""
     chosen = CnnOptions.model_validate(dict(options))
     inputs, picture = picture_of(front_end, training_features, chosen.undo_cosine_transform)
+    if chosen.average_frames > 1:
+        picture = layers.AveragePooling2D((1, chosen.average_frames))(picture)
     outputs = chosen.apply(picture)
     if chosen.summary == "average":
         outputs = layers.GlobalAveragePooling2D()(outputs)

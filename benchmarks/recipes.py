@@ -1,0 +1,143 @@
+"""Each recipe on real folds, by the command that anyone would run; the table of docs/recipes.md.
+
+python -m benchmarks.recipes --data DATA [--only mfcc-cnn,sb-cnn] [--set FIELD=VALUE] [--write]
+
+A recipe whose run is there already, in the folder of runs, is not run again.
+"""
+
+import json
+import os
+import shlex
+import statistics
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from time import perf_counter
+from typing import Annotated, Any, Final
+
+import numpy as np
+import typer
+
+from app.audio.frontend import FrontEnd
+from app.inference.classifier import Classifier
+from app.inference.onnx_engine import OnnxEngine
+from app.inference.store import ModelReference
+from app.inference.threads import compute_on_one_thread
+from tests.figures import write_figures
+from training.architectures import build_model
+from training.datasets import Dataset, load_dataset
+from training.onnx_conversion import write_onnx
+from training.recipe import Recipe, load_recipe, recipe_names
+
+ROOT: Final = Path(__file__).parents[1]
+DOCUMENT: Final = ROOT / "docs" / "recipes.md"
+HARK_TRAIN: Final = Path(sys.executable).with_name("hark-train")
+N_TIMED: Final = 24  # clips on which a recipe's network and front end are timed
+
+
+def main(
+    data: Annotated[Path, typer.Option(help="The data set.")],
+    only: Annotated[str, typer.Option(help="Which recipes, separated by commas.")] = "",
+    changes: Annotated[list[str] | None, typer.Option("--set", help="As hark-train's.")] = None,
+    out: Annotated[Path, typer.Option(help="The folder of runs.")] = ROOT / "runs" / "recipes",
+    write: Annotated[bool, typer.Option(help="Put the table into the document.")] = False,
+) -> None:
+    """Cross-validate recipes on a data set, and print the table of all runs that are there."""
+    compute_on_one_thread()
+    dataset = load_dataset(data)
+    for name in only.split(",") if only else recipe_names():
+        folder = out / dataset.name / name
+        if not (folder / "row.json").exists():
+            folder.mkdir(parents=True, exist_ok=True)
+            row = run(name, dataset, data, changes or [], folder)
+            (folder / "row.json").write_text(json.dumps(row, indent=1) + "\n", encoding="utf-8")
+    rows = [json.loads(path.read_bytes()) for path in sorted(out.glob("*/*/row.json"))]
+    print(table(rows))
+    if write:
+        write_figures(DOCUMENT, "runs", table(rows))
+
+
+def run(
+    name: str, dataset: Dataset, data: Path, changes: list[str], folder: Path
+) -> dict[str, Any]:
+    """Run the command, and time what it makes."""
+    settings = [part for change in changes for part in ("--set", change)]
+    arguments = ["cross-validate", name, "--data", str(data), *settings]
+    print(f"hark-train {shlex.join(arguments)}", file=sys.stderr, flush=True)
+    started = perf_counter()
+    with (folder / "log").open("wb") as log:
+        subprocess.run(
+            [HARK_TRAIN, *arguments, "--out", str(folder)],
+            stdout=log,
+            stderr=log,
+            check=True,
+            cwd=ROOT,
+        )
+    seconds = perf_counter() - started
+    result = json.loads((folder / "metrics.json").read_bytes())
+    recipe = load_recipe(name, changes)
+    parameters, milliseconds = cost(recipe, dataset)
+    return {
+        "recipe": name,
+        "data": dataset.name,
+        "command": shlex.join(["hark-train", *arguments[:3], f"DATA/{data.name}", *settings]),
+        "folds": [part["test"] for part in result["rounds"]],
+        "clips": result["together"]["clips"],
+        "accuracy_mean": result["accuracy_mean"],
+        "accuracy_deviation": result["accuracy_deviation"],
+        "macro_f1_mean": result["macro_f1_mean"],
+        "ece_after": result["ece_after"],
+        "seconds": seconds,
+        "parameters": parameters,
+        "milliseconds": milliseconds,
+        "processors": len(os.sched_getaffinity(0)),
+    }
+
+
+def cost(recipe: Recipe, dataset: Dataset) -> tuple[int, float]:
+    """Return the network's parameters, and milliseconds a clip from bytes to probabilities.
+
+    With the ONNX engine, on one thread; the median over clips. What was learned does not matter
+    for either, so the network is one that has learned nothing.
+    """
+    spec = recipe.front_end
+    rng = np.random.default_rng(0)
+    features = rng.normal(size=(4, *spec.feature_shape)).astype(np.float32)
+    model = build_model(recipe.model, spec, len(dataset.labels), features)
+    with tempfile.TemporaryDirectory() as folder:
+        write_onnx(model, Path(folder) / "model.onnx")
+        engine = OnnxEngine(Path(folder) / "model.onnx", spec.feature_shape)
+    classifier = Classifier(
+        ModelReference(recipe.name, 1), dataset.labels, FrontEnd.build(spec), engine
+    )
+    files = [clip.path.read_bytes() for clip in dataset.clips[:: len(dataset.clips) // N_TIMED]]
+    classifier.classify(files[0])
+    durations = []
+    for file in files:
+        started = perf_counter()
+        classifier.classify(file)
+        durations.append(perf_counter() - started)
+    return model.count_params(), 1_000 * statistics.median(durations)
+
+
+def table(rows: list[dict[str, Any]]) -> str:
+    """Return the runs as a table in Markdown, the best of each data set first."""
+    lines = [
+        "| data | recipe | folds | accuracy | macro F1 | ECE | time | parameters | ms a clip |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    ordered = sorted(rows, key=lambda row: (row["data"], -row["accuracy_mean"]))
+    lines.extend(
+        f"| {row['data']} | `{row['recipe']}` | {', '.join(row['folds'])} "
+        f"| {row['accuracy_mean']:.1%} ± {row['accuracy_deviation']:.1%} "
+        f"| {row['macro_f1_mean']:.3f} | {row['ece_after']:.3f} "
+        f"| {row['seconds'] / 60:.0f} min | {row['parameters']:,} | {row['milliseconds']:.1f} |"
+        for row in ordered
+    )
+    commands = "\n".join(row["command"] for row in rows)
+    return "\n".join(lines) + f"\n\nThe commands:\n\n```sh\n{commands}\n```"
+
+
+if __name__ == "__main__":
+    typer.run(main)
