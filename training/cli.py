@@ -2,7 +2,8 @@
 
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final, Literal, NoReturn
 
@@ -15,8 +16,10 @@ from app.progress import show_progress
 from app.settings import DEFAULT_MODEL_STORE
 from training import tables
 from training.datasets import DatasetError, load_dataset
+from training.interruption import killed_as_by_ctrl_c
 from training.recipe import described_recipes, load_recipe
 from training.recipe_error import RecipeError
+from training.run_error import RunError
 
 if TYPE_CHECKING:
     from training.cross_validation import CrossValidation
@@ -52,6 +55,7 @@ Strict = Annotated[
 Cache = Annotated[
     Path | None, typer.Option(help="Where features are kept; by default in the user's cache.")
 ]
+Resume = Annotated[bool, typer.Option("--resume", help="Go on with what was interrupted.")]
 Store = Annotated[Path, typer.Option(help="The model store.")]
 
 
@@ -89,15 +93,17 @@ def cross_validate_command(
         Path | None, typer.Option(help="A folder for metrics and plots; none by default.")
     ] = None,
     store: Store = DEFAULT_MODEL_STORE,
+    resume: Resume = False,
 ) -> None:
     """Tell how well a recipe does on data that it was not fitted on."""
     from training import report, runs
 
-    with show_progress(complaints) as begin:
+    with _to_be_resumed(), show_progress(complaints) as begin:
         run = runs.prepare(
             load_recipe(recipe, changes or (), store), data, split, strict, cache, begin
         )
-        result = runs.cross_validate_run(run, begin)
+        keep = runs.open_folder(run, out, resume)
+        result = runs.cross_validate_run(run, begin, keep)
     _print_unreadable(run.data.unreadable)
     _print_cross_validation(result)
     _print_metrics(result.together)
@@ -105,6 +111,7 @@ def cross_validate_command(
         out.mkdir(parents=True, exist_ok=True)
         report.write_cross_validation(out, result)
         console.print(f"Metrics and plots: {out}", markup=False, soft_wrap=True)
+    keep.finish()
 
 
 @application.command()
@@ -117,17 +124,21 @@ def fit(
     strict: Strict = False,
     cache: Cache = None,
     store: Store = DEFAULT_MODEL_STORE,
+    out: Annotated[Path | None, typer.Option(help="Where checkpoints are kept meanwhile.")] = None,
+    resume: Resume = False,
 ) -> None:
     """Cross-validate a recipe, fit it on all the data, and write the next version of a model."""
     from training import runs
 
     runs.check_name(name)
-    with show_progress(complaints) as begin:
+    with _to_be_resumed(), show_progress(complaints) as begin:
         run = runs.prepare(
             load_recipe(recipe, changes or (), store), data, split, strict, cache, begin
         )
-        result = runs.cross_validate_run(run, begin)
-        reference = runs.fit_and_export(run, result, name, store, _command_line(), begin)
+        keep = runs.open_folder(run, out, resume)
+        result = runs.cross_validate_run(run, begin, keep)
+        reference = runs.fit_and_export(run, result, name, store, _command_line(), begin, keep)
+    keep.finish()
     _print_unreadable(run.data.unreadable)
     _print_cross_validation(result)
     console.print(f"Written: {reference} in {store}", markup=False, soft_wrap=True)
@@ -248,7 +259,7 @@ def main() -> None:
     compute_on_one_thread()
     try:
         application()
-    except (DatasetError, RecipeError, HarkError) as error:
+    except (DatasetError, RecipeError, RunError, HarkError) as error:
         _complain(str(error))
     except OSError as error:
         _complain(f"{error.filename}: {error.strerror}" if error.filename else str(error))
@@ -275,6 +286,19 @@ def _print_metrics(metrics: "Metrics") -> None:
     console.print(tables.metrics_table(metrics))
     if metrics.by_salience:
         console.print(tables.salience_table(metrics))
+
+
+@contextmanager
+def _to_be_resumed() -> Iterator[None]:
+    """Say how to go on, and exit with status 130, when Ctrl-C or a kill ends the work."""
+    try:
+        with killed_as_by_ctrl_c():
+            yield
+    except KeyboardInterrupt:
+        command = _command_line() + ("" if "--resume" in sys.argv else " --resume")
+        sentence = f"hark-train: interrupted; what is done is kept. Go on with: {command}"
+        complaints.print(sentence, highlight=False, markup=False, soft_wrap=True)
+        raise typer.Exit(130) from None
 
 
 def _command_line() -> str:

@@ -24,7 +24,9 @@ from training.evaluate import Metrics, Predictions, measure, pool_predictions
 from training.features_cache import DatasetFeatures
 from training.recipe import Recipe
 from training.rounds import FittedRound, fit_round, test_round
+from training.run_folder import RunFolder
 from training.splits import Folds
+from training.time_left import with_time_left
 
 
 class RoundResult(BaseModel):
@@ -80,13 +82,17 @@ def cross_validate(
     folds: Folds,
     labels: list[str],
     begin: Begin = silent,
+    keep: RunFolder | None = None,
 ) -> CrossValidation:
     """Fit, calibrate and test a model for each part of the data.
 
     Returns:
         The rounds, with `epochs` being the median of theirs: for how long to fit on everything.
     """
-    rounds = [fit_round(recipe, data, turn, labels, begin) for turn in folds.rounds()]
+    turns = folds.rounds()
+    n_fits = sum(2 if len(turn.validation) else 1 for turn in turns)
+    begin_fit = with_time_left(begin, n_fits, recipe.training.epochs)
+    rounds = [fit_round(recipe, data, turn, labels, begin_fit, keep) for turn in turns]
     calibrations = [calibration_without(fitted, rounds) for fitted in rounds]
 
     def test(fitted: FittedRound, calibration: Calibration | None) -> Predictions:

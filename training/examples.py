@@ -90,6 +90,9 @@ def select_examples(
 class AugmentedBatches(keras.utils.PyDataset):  # type: ignore[misc]  # keras ships no types
     """Shuffled, augmented batches; every epoch another draw, every run the same draws.
 
+    What a batch holds is decided by the seed, the epoch and its index alone: not by what was drawn
+    before, nor by how far Keras draws ahead. So a fit can go on in the middle.
+
     An epoch has as many examples as the clips themselves have windows. Where clips have variants,
     it takes one version of each; where these have fewer windows, some come twice.
     """
@@ -100,11 +103,11 @@ class AugmentedBatches(keras.utils.PyDataset):  # type: ignore[misc]  # keras sh
         self._plan = recipe.augmentation
         self._spec = recipe.front_end.features
         self._batch_size = recipe.training.batch_size
-        self._rng = np.random.default_rng(recipe.training.seed)
+        self._seed = recipe.training.seed
         self._n_examples = len(examples.features)
         if examples.versions is not None:
             self._n_examples = int(np.count_nonzero(examples.versions.numbers == 0))
-        self._order = self._draw()
+        self.begin_epoch(0)
 
     def __len__(self) -> int:
         # What is left over waits for another epoch's draw: the statistics of a handful of clips,
@@ -118,19 +121,19 @@ class AugmentedBatches(keras.utils.PyDataset):  # type: ignore[misc]  # keras sh
             self._examples.targets[chosen],
             self._plan,
             self._spec,
-            self._rng,
+            np.random.default_rng([self._seed, self._epoch, 1 + index]),
         )
         return features, targets, self._examples.weights[chosen]
 
-    def on_epoch_end(self) -> None:
-        self._order = self._draw()
-
-    def _draw(self) -> NDArray[np.intp]:
-        """Return an epoch's examples in the order in which they come."""
+    def begin_epoch(self, epoch: int) -> None:
+        """Draw an epoch's examples, and the order in which they come; epochs count from 0."""
+        self._epoch = epoch
+        rng = np.random.default_rng([self._seed, epoch, 0])
         versions = self._examples.versions
         if versions is None:
-            return self._rng.permutation(self._n_examples)
-        return np.resize(self._rng.permutation(versions.draw(self._rng)), self._n_examples)
+            self._order = rng.permutation(self._n_examples)
+        else:
+            self._order = np.resize(rng.permutation(versions.draw(rng)), self._n_examples)
 
 
 class PlainBatches(keras.utils.PyDataset):  # type: ignore[misc]  # keras ships no types

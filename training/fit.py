@@ -3,10 +3,12 @@
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from app.progress import Advance
 from training.architectures import build_model
+from training.checkpoint import Checkpoint
 from training.examples import AugmentedBatches, Examples, PlainBatches
 from training.keras_import import keras, tensorflow
 from training.recipe import Recipe, Training
@@ -30,6 +32,7 @@ def fit_model(
     validation: Examples | None = None,
     epochs: int | None = None,
     on_epoch: OnEpoch = lambda _logs: None,
+    checkpoint: Path | None = None,
 ) -> FittedModel:
     """Fit a fresh model.
 
@@ -40,6 +43,11 @@ def fit_model(
             number of epochs that gave the lowest loss; the model has gone on beyond them.
         epochs: where given, fit for exactly so many instead of the recipe's.
         on_epoch: called after each epoch with its losses and accuracies.
+        checkpoint: where given, the fit's state is kept there after each epoch, and what is there
+            is gone on from. It must be of the same arguments.
+
+    Raises:
+        RunError: the checkpoint is damaged, or another model's.
     """
     keras.utils.set_random_seed(recipe.training.seed)
     tensorflow.config.experimental.enable_op_determinism()
@@ -47,24 +55,31 @@ def fit_model(
     batches = AugmentedBatches(recipe, examples)
     model = _compiled_model(recipe, examples, n_epochs, steps_per_epoch=len(batches))
     stopping = _early_stopping(recipe.training)
-    history = model.fit(
+    saving = Checkpoint(checkpoint, stopping if validation else None)
+    for logs in saving.epochs_in_order():
+        on_epoch(logs)
+    model.fit(
         batches,
-        epochs=n_epochs,
+        initial_epoch=saving.epochs,
+        epochs=saving.epochs if saving.stopped else n_epochs,
+        shuffle=False,  # batches come shuffled; Keras would draw their order with Python's `random`
         verbose=0,
         callbacks=[
             keras.callbacks.LambdaCallback(
-                on_epoch_end=lambda _epoch, logs: on_epoch(dict(logs or {}))
+                on_epoch_begin=lambda epoch, _logs: batches.begin_epoch(epoch),
+                on_epoch_end=lambda _epoch, logs: on_epoch(dict(logs or {})),
             ),
             # What is kept is the averaged weights: so they are what a validation part must judge.
             *([keras.callbacks.SwapEMAWeights()] if recipe.training.average_weights else []),
             *([stopping] if validation else []),
+            saving,  # last: it keeps what the others have decided
         ],
         validation_data=PlainBatches(validation) if validation else None,
-    ).history
+    )
     best_epoch = stopping.best_epoch + 1 if validation else n_epochs
     # A fresh model over the same layers: saved without the optimizer, which is twice their size.
     plain = keras.Model(model.inputs, model.outputs, name=model.name)
-    return FittedModel(plain, best_epoch, history)
+    return FittedModel(plain, best_epoch, saving.history)
 
 
 def _compiled_model(recipe: Recipe, examples: Examples, n_epochs: int, steps_per_epoch: int) -> Any:

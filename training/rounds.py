@@ -24,6 +24,7 @@ from training.examples import select_examples
 from training.features_cache import DatasetFeatures
 from training.fit import FittedModel, fit_model, report_epochs
 from training.recipe import Recipe
+from training.run_folder import RunFolder
 from training.splits import Round
 
 
@@ -47,11 +48,16 @@ class FittedRound:
 
 
 def fit_round(
-    recipe: Recipe, data: DatasetFeatures, turn: Round, labels: list[str], begin: Begin
+    recipe: Recipe,
+    data: DatasetFeatures,
+    turn: Round,
+    labels: list[str],
+    begin: Begin,
+    keep: RunFolder | None = None,
 ) -> FittedRound:
-    """Fit one round's models."""
-    validated = _stop_early(recipe, data, turn, labels, begin)
-    fitted = _fit_again(recipe, data, turn, labels, validated, begin)
+    """Fit one round's models, going on from the checkpoints that a run's folder keeps."""
+    validated = _stop_early(recipe, data, turn, labels, begin, keep)
+    fitted = _fit_again(recipe, data, turn, labels, validated, begin, keep)
     engine = _saved_and_reloaded(recipe, fitted)
     return FittedRound(
         turn=turn,
@@ -80,7 +86,12 @@ def test_round(
 
 
 def _stop_early(
-    recipe: Recipe, data: DatasetFeatures, turn: Round, labels: list[str], begin: Begin
+    recipe: Recipe,
+    data: DatasetFeatures,
+    turn: Round,
+    labels: list[str],
+    begin: Begin,
+    keep: RunFolder | None,
 ) -> FittedModel | None:
     """Fit on the training parts until the validation part says stop; None where there is none."""
     if len(turn.validation) == 0:
@@ -90,6 +101,7 @@ def _stop_early(
         select_examples(data, turn.train, labels, with_variants=True),
         select_examples(data, turn.validation, labels),
         on_epoch=report_epochs(begin(f"fold {turn.name}: counting epochs", recipe.training.epochs)),
+        checkpoint=None if keep is None else keep.checkpoint(f"fold {turn.name} counting epochs"),
     )
 
 
@@ -100,6 +112,7 @@ def _fit_again(
     labels: list[str],
     validated: FittedModel | None,
     begin: Begin,
+    keep: RunFolder | None,
 ) -> FittedModel:
     """Fit on all but the test part, for as many epochs as were best, else as the recipe has."""
     epochs = recipe.training.epochs if validated is None else validated.epochs
@@ -110,6 +123,7 @@ def _fit_again(
         ),
         epochs=epochs,
         on_epoch=report_epochs(begin(f"fold {turn.name}: fitting", epochs)),
+        checkpoint=None if keep is None else keep.checkpoint(f"fold {turn.name} fitting"),
     )
 
 

@@ -28,6 +28,7 @@ from training.features_cache import (
 from training.fit import fit_model, report_epochs
 from training.recipe import Recipe
 from training.recipe_error import RecipeError
+from training.run_folder import RunFolder, identity_of
 from training.splits import Folds, SplitKind, make_folds
 from training.versions import find_version
 
@@ -121,13 +122,25 @@ def with_variants(run: Run, cache: Path | None, begin: Begin) -> Run:
     return replace(run, data=replace(run.data, variants=variants))
 
 
-def cross_validate_run(run: Run, begin: Begin) -> CrossValidation:
+def open_folder(run: Run, folder: Path | None, resume: bool) -> RunFolder:
+    """Open the folder that keeps a run's checkpoints; arguments and errors as RunFolder's."""
+    identity = identity_of(run.recipe, run.dataset, run.data, run.folds)
+    return RunFolder(identity, folder, f"{run.recipe.name}-{run.dataset.name}", resume)
+
+
+def cross_validate_run(run: Run, begin: Begin, keep: RunFolder | None = None) -> CrossValidation:
     """Cross-validate a run's recipe on its data."""
-    return cross_validate(run.recipe, run.data, run.folds, run.dataset.labels, begin)
+    return cross_validate(run.recipe, run.data, run.folds, run.dataset.labels, begin, keep)
 
 
 def fit_and_export(
-    run: Run, result: CrossValidation, name: str, store: Path, command: str, begin: Begin
+    run: Run,
+    result: CrossValidation,
+    name: str,
+    store: Path,
+    command: str,
+    begin: Begin,
+    keep: RunFolder | None = None,
 ) -> ModelReference:
     """Fit on all clips, for as long as the cross-validation found best, and write a version.
 
@@ -140,6 +153,7 @@ def fit_and_export(
         select_examples(run.data, np.arange(len(run.data.clips)), labels, with_variants=True),
         epochs=result.epochs,
         on_epoch=report_epochs(begin("all clips: fitting", result.epochs)),
+        checkpoint=None if keep is None else keep.checkpoint("all clips"),
     )
     training = TrainingRecord(
         recipe=run.recipe.name,

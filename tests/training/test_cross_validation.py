@@ -69,6 +69,15 @@ def test_the_test_part_takes_no_part_in_what_its_model_says(
     assert len(honest.outputs.truth) == 12
 
 
+def test_each_epoch_tells_how_long_all_fits_will_take(data: DatasetFeatures, hasty: Recipe) -> None:
+    notes: list[str] = []
+    folds = parts(data, "1", "2")
+    cross_validate(hasty, data, folds, list(LABELS), lambda _what, _units: notes.append)
+    of_fits = [note for note in notes if note.startswith("loss")]
+    assert len(of_fits) == 2
+    assert all(note.endswith("; all fits: under a minute left") for note in of_fits)
+
+
 def test_a_round_is_calibrated_by_the_others(data: DatasetFeatures, hasty: Recipe) -> None:
     turns = parts(data, "1", "2", "3").rounds()
     rounds = [fit_round(hasty, data, turn, list(LABELS), silent) for turn in turns]
