@@ -77,6 +77,14 @@ def test_the_model_knows_what_it_was_fitted_on(
     assert np.mean(right) > 0.8
 
 
+def test_esc10_knows_what_it_was_fitted_on(real_data: Path) -> None:
+    store = ModelStore(DEFAULT_MODEL_STORE)
+    classifier = Classifier.load(store.open(store.resolve("esc10")))
+    clips = load_dataset(real_data / "esc10").clips[::10]
+    right = [classifier.classify(clip.path.read_bytes()).label == clip.label for clip in clips]
+    assert np.mean(right) > 0.9
+
+
 def test_features_of_training_equal_those_of_serving_bit_for_bit(
     urban: Dataset, some_clips: tuple[Clip, ...], tmp_path: Path
 ) -> None:

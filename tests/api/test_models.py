@@ -2,12 +2,23 @@
 
 import httpx
 
+from tests.conftest import SAMPLES
+
 
 def test_the_list_names_the_default_model(client: httpx.Client) -> None:
     models = client.get("/v1/models").json()["models"]
     default = [model for model in models if model["default"]]
     assert [model["name"] for model in default] == ["urbansound"]
     assert default[0]["version"] == max(default[0]["versions"])
+    assert {model["name"] for model in models} >= {"urbansound", "esc10"}
+
+
+def test_every_shipped_model_classifies(client: httpx.Client) -> None:
+    for model in client.get("/v1/models").json()["models"]:
+        bark = (SAMPLES / "dog_bark.wav").read_bytes()
+        answer = client.post(f"/v1/models/{model['name']}/classify", files={"file": bark}).json()
+        assert answer["model"]["name"] == model["name"]
+        assert len(answer["probabilities"]) == 10
 
 
 def test_a_model_says_what_it_is(client: httpx.Client) -> None:
