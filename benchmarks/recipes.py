@@ -132,11 +132,16 @@ def table(rows: list[dict[str, Any]]) -> str:
         f"| {row['data']} | `{row['recipe']}` | {', '.join(row['folds'])} "
         f"| {row['accuracy_mean']:.1%} ± {row['accuracy_deviation']:.1%} "
         f"| {row['macro_f1_mean']:.3f} | {row['ece_after']:.3f} "
-        f"| {row['seconds'] / 60:.0f} min | {row['parameters']:,} | {row['milliseconds']:.1f} |"
+        f"| {_minutes(row)} | {row['parameters']:,} | {row['milliseconds']:.1f} |"
         for row in ordered
     )
     commands = "\n".join(row["command"] for row in rows)
     return "\n".join(lines) + f"\n\nThe commands:\n\n```sh\n{commands}\n```"
+
+
+def _minutes(row: dict[str, Any]) -> str:
+    # A run that was made for a version of the store, beside other work, has no time worth telling.
+    return f"{row['seconds'] / 60:.0f} min" if row["seconds"] else "not timed"
 
 
 if __name__ == "__main__":

@@ -27,7 +27,12 @@ def start(sounds: TinyModel, out: Path, *options: str) -> subprocess.Popen[str]:
         *("cross-validate", str(sounds.recipe), "--data", str(sounds.data)),
         *("--cache", str(sounds.cache), "--out", str(out), *options),
     ]
-    command = [sys.executable, "-c", "from training.cli import main; main()", *arguments]
+    # Whoever runs the tests in the background has Ctrl-C ignored, and their processes inherit that.
+    code = (
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+        "from training.cli import main; main()"
+    )
+    command = [sys.executable, "-c", code, *arguments]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
