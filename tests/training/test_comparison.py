@@ -7,7 +7,8 @@ import pytest
 from scipy import stats
 
 from tests.tiny_model import TinyModel, run_hark_train
-from training.comparison import corrected_t_test
+from training.comparison import check_comparable, corrected_t_test, load_run
+from training.recipe_error import RecipeError
 
 FIRST, SECOND = [0.61, 0.58, 0.66, 0.70], [0.64, 0.60, 0.71, 0.69]
 
@@ -65,21 +66,30 @@ def test_a_run_is_as_good_as_itself(tiny: TinyModel) -> None:
     assert "tiny@1 is as accurate as tiny over these 3 folds." in finished.stdout
 
 
-def test_what_cannot_be_compared_is_told(
-    tiny: TinyModel, runs: tuple[Path, Path], tmp_path: Path
-) -> None:
-    store = ("--store", str(tiny.store))
-    (tmp_path / "empty").mkdir()
-    (tmp_path / "broken").mkdir()
-    (tmp_path / "broken" / "metrics.json").write_text('{"protocol": "none"}')
-    for arguments, complaint in (
-        (["tiny"], "two runs or more are needed"),
-        (["tiny", str(runs[1])], "were not tested on the same folds of the same data"),
-        (["tiny", str(tmp_path / "empty")], "has no metrics.json: give the folder"),
-        (["tiny", str(tmp_path / "broken")], "holds no figures that this release reads"),
-        (["tiny", "nobody"], "There is no model 'nobody'"),
-    ):
-        finished = run_hark_train("compare", *arguments, *store)
-        assert finished.returncode == 1
-        assert complaint in " ".join(finished.stderr.split())
-        assert "Traceback" not in finished.stderr
+def test_other_folds_cannot_be_compared(tiny: TinyModel, runs: tuple[Path, Path]) -> None:
+    named = [load_run("tiny", tiny.store), load_run(str(runs[1]), tiny.store)]
+    with pytest.raises(RecipeError, match="were not tested on the same folds of the same data"):
+        check_comparable(named)
+
+
+def test_a_folder_without_figures_is_told(tiny: TinyModel, tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match=r"has no metrics\.json: give a folder"):
+        load_run(str(tmp_path), tiny.store)
+
+
+def test_figures_of_another_kind_are_told(tiny: TinyModel, tmp_path: Path) -> None:
+    (tmp_path / "metrics.json").write_text('{"protocol": "none"}')
+    with pytest.raises(RecipeError, match="holds no figures that this release reads"):
+        load_run(str(tmp_path), tiny.store)
+
+
+@pytest.mark.parametrize(
+    ("runs_given", "complaint"),
+    [(["tiny"], "two runs or more are needed"), (["tiny", "no"], "There is no model 'no'")],
+    ids=["one", "unknown"],
+)
+def test_a_mistake_is_one_sentence(tiny: TinyModel, runs_given: list[str], complaint: str) -> None:
+    finished = run_hark_train("compare", *runs_given, "--store", str(tiny.store))
+    assert finished.returncode == 1
+    assert complaint in " ".join(finished.stderr.split())
+    assert "Traceback" not in finished.stderr
