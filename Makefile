@@ -22,10 +22,10 @@ serve: $(STAMP_$(ENGINE))
 # Run every test but the slow ones: side by side, and then those that want the machine for themselves.
 TEST_PROCESSES ?= 2
 test: $(VENV)/dev.stamp $(STAMP_onnx)
-	$(BIN)/python -m pytest -m "not alone" --numprocesses $(TEST_PROCESSES) --dist loadfile
-	$(BIN)/python -m pytest -m alone
+	$(BIN)/python -m pytest -m "not alone and not slow" --numprocesses $(TEST_PROCESSES) --dist loadfile
+	$(BIN)/python -m pytest -m "alone and not slow"
 
-# Repeat real training, on the data in HARK_TEST_DATA.
+# What takes long: real training on the data in HARK_TEST_DATA, runs that are ended again and again.
 test-slow: $(VENV)/dev.stamp
 	$(BIN)/python -m pytest -m slow --timeout 3600
 

@@ -1,6 +1,7 @@
 """The shipped model on real recordings; skipped where there are none (see docs/data.md)."""
 
 import io
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from app.audio.frontend import FrontEnd
 from app.inference.classifier import Classifier
 from app.inference.store import ModelStore
 from app.settings import DEFAULT_MODEL_STORE
+from tests.tiny_model import run_hark_train
 from training.datasets import Clip, Dataset, load_dataset
 from training.features_cache import extract_features
 
@@ -83,6 +85,19 @@ def test_esc10_knows_what_it_was_fitted_on(real_data: Path) -> None:
     clips = load_dataset(real_data / "esc10").clips[::10]
     right = [classifier.classify(clip.path.read_bytes()).label == clip.label for clip in clips]
     assert np.mean(right) > 0.9
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_real_folds_give_what_the_documents_say(real_data: Path, tmp_path: Path) -> None:
+    """docs/recipes.md has 0.750; other processors and libraries give a few points more or less."""
+    finished = run_hark_train(
+        *("cross-validate", "mfcc-statistics-dnn", "--data", str(real_data / "esc10")),
+        *("--cache", str(tmp_path / "cache"), "--out", str(tmp_path / "out")),
+    )
+    assert finished.returncode == 0, finished.stderr
+    metrics = json.loads((tmp_path / "out" / "metrics.json").read_bytes())
+    assert metrics["accuracy_mean"] == pytest.approx(0.75, abs=0.05)
 
 
 def test_features_of_training_equal_those_of_serving_bit_for_bit(

@@ -144,6 +144,7 @@ def test_each_arm_is_fitted_and_has_a_result_of_its_own(arms: list[Arm]) -> None
     assert all(set(arm.by_label) == set(LABELS) for arm in arms)
 
 
+@pytest.mark.slow
 def test_what_was_interrupted_goes_on_where_it_was(
     folder: Path, recipe: Recipe, dataset: Dataset, arms: list[Arm]
 ) -> None:

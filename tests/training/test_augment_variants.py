@@ -79,6 +79,7 @@ def few(sounds: Dataset, *clips: int) -> Dataset:
     return replace(sounds, clips=tuple(sounds.clips[clip] for clip in clips))
 
 
+@pytest.mark.slow
 def test_variants_do_not_depend_on_processes_the_cache_or_the_other_clips(
     sounds: Dataset, tiny_recipe: Recipe, tmp_path: Path
 ) -> None:

@@ -296,9 +296,8 @@ def test_fitting_does_not_change_the_examples(fit: Fit, data: DatasetFeatures) -
 
 
 @pytest.mark.parametrize("optimizer", get_args(Training.model_fields["optimizer"].annotation))
-@pytest.mark.parametrize("schedule", get_args(Training.model_fields["schedule"].annotation))
-def test_every_optimizer_and_schedule_learns(fit: Fit, optimizer: str, schedule: str) -> None:
-    fitted = fit(epochs=4, optimizer=optimizer, schedule=schedule, learning_rate=0.01)
+def test_every_optimizer_learns(fit: Fit, optimizer: str) -> None:
+    fitted = fit(epochs=4, optimizer=optimizer, schedule="constant", learning_rate=0.01)
     assert fitted.history["loss"][-1] < fitted.history["loss"][0]
 
 

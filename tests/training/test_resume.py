@@ -58,6 +58,7 @@ def interrupt(
     return process.returncode, " ".join(complaints.split())
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)  # five processes, one after the other
 def test_a_run_that_is_ended_three_times_comes_to_the_same_result(tmp_path: Path) -> None:
     """By Ctrl-C in the first fit, by a polite kill and by a plain one in later fits."""
