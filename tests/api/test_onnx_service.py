@@ -53,7 +53,8 @@ def test_it_answers_as_the_keras_engine_does(
 def test_it_is_a_full_service(onnx_server: LiveServer) -> None:
     url = onnx_server.url
     assert httpx.get(f"{url}/readyz").json()["workers_ready"] == 2
-    assert httpx.get(f"{url}/v1/models").json()["models"][0]["name"] == "urbansound"
+    models = httpx.get(f"{url}/v1/models").json()["models"]
+    assert [model["name"] for model in models] == ["esc10", "urbansound"]
     assert "hark_workers_ready 2.0" in httpx.get(f"{url}/metrics").text
     refused = httpx.post(f"{url}/v1/classify", files={"file": b"no sound" * 100})
     check_problem(refused, 415, "not_audio")
