@@ -7,7 +7,6 @@ where it was.
 
 import hashlib
 import json
-import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from importlib.metadata import version
@@ -17,6 +16,7 @@ from typing import Final
 import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+import training
 from app.progress import Begin
 from training import runs
 from training.augmentation.arms import arms_of, plan_with
@@ -25,7 +25,9 @@ from training.cross_validation import CrossValidation
 from training.datasets import Dataset
 from training.features_cache import default_cache_folder
 from training.recipe import Recipe, Training
+from training.source_code import source_code
 from training.splits import SplitKind
+from training.written_whole import written_whole
 
 _LIBRARIES: Final = ("keras", "numpy", "scipy", "librosa", "scikit-learn")
 
@@ -130,8 +132,8 @@ def _digest_of(run: runs.Run) -> str:
         arrays.append(run.data.variants.features)
     for array in arrays:
         digest.update(np.ascontiguousarray(array).data)
-    for path in sorted(Path(__file__).parent.rglob("*.py")):
-        digest.update(path.read_bytes())
+    for source in source_code(training):
+        digest.update(source)
     return digest.hexdigest()[:32]
 
 
@@ -164,6 +166,5 @@ def ablation_json(recipe: Recipe, dataset: str, arms: Sequence[Arm]) -> str:
 
 def write_whole(path: Path, text: str) -> None:
     """Write a text so that what reads it finds it whole or not at all."""
-    with tempfile.NamedTemporaryFile("w", dir=path.parent, suffix=".tmp", delete=False) as file:
+    with written_whole(path, "w") as file:
         file.write(text)
-    Path(file.name).replace(path)

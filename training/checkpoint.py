@@ -8,7 +8,6 @@ the seed and the epoch decide them.)
 
 import json
 import os
-import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final
@@ -19,6 +18,7 @@ from numpy.typing import NDArray
 from app.inference import arrays
 from training.keras_import import keras
 from training.run_error import RunError
+from training.written_whole import written_whole
 
 _STOPPING: Final = ("wait", "best", "best_epoch", "stopped_epoch")
 
@@ -117,11 +117,10 @@ def _variables(model: Any) -> Iterable[Any]:
 def save_arrays(path: Path, **named: NDArray[Any]) -> None:
     """Write arrays so that whoever reads them, after whatever happened, has all or none."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".tmp", delete=False) as file:
+    with written_whole(path) as file:
         np.savez(file, **named)  # type: ignore[arg-type]  # numpy's stub confuses it with allow_pickle
         file.flush()
         os.fsync(file.fileno())
-    Path(file.name).replace(path)
 
 
 def load_arrays(path: Path) -> dict[str, NDArray[Any]]:

@@ -7,7 +7,6 @@ and the libraries below it. A file that moves keeps its entry, and a changed fro
 import hashlib
 import json
 import os
-import tempfile
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -27,6 +26,8 @@ from app.inference.arrays import DamagedArraysError, load_arrays
 from app.inference.threads import available_processors
 from app.progress import Advance
 from training.datasets import Clip, Dataset
+from training.source_code import source_code
+from training.written_whole import written_whole
 
 # Training clips are the trainer's own: no limit but what memory holds.
 LIMITS: Final = DecodeLimits(max_seconds=24 * 3600)
@@ -191,15 +192,14 @@ def write_entry(
     path: Path, features: NDArray[np.float32], audio_seconds: NDArray[np.float64]
 ) -> None:
     """Write an entry so that another process sees it whole or not at all."""
-    with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".tmp", delete=False) as file:
+    with written_whole(path) as file:
         np.savez(file, features=features, audio_seconds=audio_seconds)
-    Path(file.name).replace(path)
 
 
 def digest_of(spec: FrontEndSpec) -> str:
     """Return what names the features of a spec, as this code and these libraries compute them."""
     digest = hashlib.sha256(json.dumps(spec.to_manifest(), sort_keys=True).encode())
-    for path in sorted(Path(app.audio.__path__[0]).rglob("*.py")):
-        digest.update(path.read_bytes())
+    for source in source_code(app.audio):
+        digest.update(source)
     digest.update(repr([(name, version(name)) for name in _LIBRARIES]).encode())
     return digest.hexdigest()[:16]

@@ -15,6 +15,7 @@ from training.datasets import Dataset
 from training.features_cache import DatasetFeatures
 from training.recipe import Recipe
 from training.run_error import RunError
+from training.source_code import source_code
 from training.splits import Folds
 
 RUNS_FOLDER: Final = Path("runs")
@@ -70,8 +71,8 @@ def identity_of(
     spec = json.dumps(recipe.front_end.to_manifest(), sort_keys=True)
     code = hashlib.sha256()
     for package in (app, training):
-        for path in sorted(Path(package.__path__[0]).rglob("*.py")):
-            code.update(path.read_bytes())
+        for source in source_code(package):
+            code.update(source)
     return {
         "recipe": _digest(recipe.model_dump_json(exclude={"front_end"}).encode(), spec.encode()),
         "data": _digest(
