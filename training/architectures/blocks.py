@@ -7,7 +7,7 @@ import scipy.fft
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from app.audio.feature_specs import FeatureSpec, MfccSpec
+from app.audio.feature_specs import FeatureSpec, MfccSpec, SpectrogramSpec
 from training.keras_import import keras, layers
 
 
@@ -86,6 +86,18 @@ class Hidden(Options):
         return outputs
 
 
+class Head(Options):
+    """From a vector to the probabilities: hidden layers, if any, and dropout before the last."""
+
+    hidden: Hidden = Hidden()
+    head_dropout: float = Field(0.0, ge=0, lt=1)
+
+    def probabilities(self, vector: Any, n_labels: int) -> Any:
+        """Return the probabilities `[n, n_labels]` of a vector `[n, units]`."""
+        outputs = self.hidden.apply(vector)
+        return probabilities(outputs, n_labels, self.head_dropout, self.hidden.regularizer())
+
+
 def probabilities(inputs: Any, n_labels: int, dropout: float, regularizer: Any = None) -> Any:
     """Return the probabilities `[n, n_labels]` of a vector `[n, units]`, always in float32."""
     outputs = layers.Dropout(dropout)(inputs) if dropout else inputs
@@ -103,6 +115,28 @@ def normalized(inputs: Any, training_features: NDArray[np.float32], axis: Any, n
     layer = layers.Normalization(axis=axis, name=name)
     layer.adapt(training_features)
     return layer(inputs)
+
+
+def normalized_picture(
+    picture: Any, features: FeatureSpec, examples: NDArray[np.float32], name: str
+) -> Any:
+    """Return a picture of features with the examples' mean and variance taken out.
+
+    Of each band in each channel; of each colour where it has colours, since what a colour means is
+    the same everywhere.
+    """
+    axis = -1 if isinstance(features, SpectrogramSpec) else (1, 3)
+    return normalized(picture, examples, axis, name)
+
+
+def check_picture(features: FeatureSpec, shape: tuple[int, ...]) -> None:
+    """Refuse features that are no pictures.
+
+    Raises:
+        ValueError: they are not.
+    """
+    if len(shape) != 3:
+        raise ValueError(f"features of kind {features.kind} are no pictures to convolve")
 
 
 def mel_bands(

@@ -12,20 +12,19 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from app.audio.feature_specs import SpectrogramSpec
 from app.audio.spec import FrontEndSpec
 from training.architectures.blocks import (
     Convolutions,
-    Hidden,
+    Head,
+    check_picture,
     mel_bands,
-    normalized,
-    probabilities,
+    normalized_picture,
 )
 from training.keras_import import keras, layers
 
 
-class CnnOptions(Convolutions):
-    """What a recipe may choose, beside the convolutions themselves.
+class CnnOptions(Convolutions, Head):
+    """What a recipe may choose, beside the convolutions and the head.
 
     `average_frames` is how many neighbouring frames are averaged before the first convolution,
     which takes the longest of all where there are many. `summary` makes a vector of the last
@@ -35,8 +34,6 @@ class CnnOptions(Convolutions):
     undo_cosine_transform: bool = False
     average_frames: int = Field(1, ge=1)
     summary: Literal["average", "flatten"] = "average"
-    hidden: Hidden = Hidden()
-    head_dropout: float = Field(0.0, ge=0, lt=1)
 
 
 def build(
@@ -55,9 +52,7 @@ def build(
         outputs = layers.GlobalAveragePooling2D()(outputs)
     else:
         outputs = layers.Flatten()(outputs)
-    outputs = chosen.hidden.apply(outputs)
-    outputs = probabilities(outputs, n_labels, chosen.head_dropout, chosen.hidden.regularizer())
-    return keras.Model(inputs, outputs, name="cnn")
+    return keras.Model(inputs, chosen.probabilities(outputs, n_labels), name="cnn")
 
 
 def picture_of(
@@ -69,12 +64,11 @@ def picture_of(
         ValueError: the features are no pictures.
     """
     shape = front_end.feature_shape
-    if len(shape) != 3:
-        raise ValueError(f"features of kind {front_end.features.kind} are no pictures to convolve")
+    check_picture(front_end.features, shape)
     inputs = keras.Input(shape, name=front_end.features.kind)
     outputs = inputs
     if undo_cosine_transform:
         outputs, training_features = mel_bands(inputs, front_end.features, training_features)
-    coloured = isinstance(front_end.features, SpectrogramSpec)
-    axis = -1 if coloured else (1, 3)  # what a colour means is the same everywhere
-    return inputs, normalized(outputs, training_features, axis, "normalization")
+    return inputs, normalized_picture(
+        outputs, front_end.features, training_features, "normalization"
+    )

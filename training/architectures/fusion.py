@@ -5,22 +5,20 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
 
-from app.audio.feature_specs import SpectrogramSpec, StackSpec
+from app.audio.feature_specs import StackSpec
 from app.audio.spec import FrontEndSpec
 from training.architectures.blocks import (
     Convolutions,
-    Hidden,
-    Options,
-    normalized,
-    probabilities,
+    Head,
+    check_picture,
+    normalized_picture,
 )
 from training.keras_import import keras, layers
 
 
-class FusionOptions(Options):
-    """What a recipe may choose: convolutions for each part, and how the branches are joined.
+class FusionOptions(Head):
+    """What a recipe may choose beside the head: each part's convolutions, and how they are joined.
 
     `join` puts the branches' vectors end to end before the hidden layers (`vectors`), or averages
     the probabilities that each branch arrives at alone (`probabilities`).
@@ -28,8 +26,6 @@ class FusionOptions(Options):
 
     branches: tuple[Convolutions, ...]
     join: Literal["vectors", "probabilities"] = "vectors"
-    hidden: Hidden = Hidden()
-    head_dropout: float = Field(0.0, ge=0, lt=1)
 
 
 def build(
@@ -53,13 +49,11 @@ def build(
     for part, branch, shape in zip(
         stack.parts, chosen.branches, stack.shapes(front_end.window_samples), strict=True
     ):
-        if len(shape) != 3:
-            raise ValueError(f"features of kind {part.kind} are no pictures to convolve")
+        check_picture(part, shape)
         end = start + int(np.prod(shape))
         picture = layers.Reshape(shape)(inputs[:, start:end])
         examples = training_features[:, start:end].reshape(-1, *shape)
-        axis = -1 if isinstance(part, SpectrogramSpec) else (1, 3)
-        picture = normalized(picture, examples, axis, f"normalization_{len(vectors)}")
+        picture = normalized_picture(picture, part, examples, f"normalization_{len(vectors)}")
         vectors.append(layers.GlobalAveragePooling2D()(branch.apply(picture)))
         start = end
     return keras.Model(inputs, _joined(vectors, chosen, n_labels), name="fusion")
@@ -67,8 +61,7 @@ def build(
 
 def _joined(vectors: list[Any], chosen: FusionOptions, n_labels: int) -> Any:
     if chosen.join == "vectors":
-        outputs = chosen.hidden.apply(layers.Concatenate()(vectors))
-        return probabilities(outputs, n_labels, chosen.head_dropout, chosen.hidden.regularizer())
+        return chosen.probabilities(layers.Concatenate()(vectors), n_labels)
     by_branch = [
         layers.Dense(n_labels, activation="softmax", dtype="float32", name=f"branch_{place}")(
             chosen.hidden.apply(vector)

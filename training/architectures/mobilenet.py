@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from app.audio.spec import FrontEndSpec
-from training.architectures.blocks import Hidden, Options, probabilities
+from training.architectures.blocks import Head
 from training.keras_import import keras, layers
 
 
-class MobilenetOptions(Options):
-    """What a recipe may choose.
+class MobilenetOptions(Head):
+    """What a recipe may choose, beside the head.
 
     `weights` is a Keras weights file of the network without its top, as
     `keras.applications.MobileNet(include_top=False).save_weights(...)` writes it, for the same
@@ -30,8 +30,6 @@ class MobilenetOptions(Options):
     weights: Path | None = None
     alpha: float = Field(1.0, gt=0)
     frozen_layers: int = Field(0, ge=0)
-    hidden: Hidden = Hidden()
-    head_dropout: float = Field(0.0, ge=0, lt=1)
 
 
 def build(
@@ -56,8 +54,7 @@ def build(
         layer.trainable = False
     inputs = keras.Input(shape, name=front_end.features.kind)
     outputs = network(layers.Rescaling(2.0, offset=-1.0)(inputs))
-    outputs = chosen.hidden.apply(layers.GlobalAveragePooling2D()(outputs))
-    outputs = probabilities(outputs, n_labels, chosen.head_dropout, chosen.hidden.regularizer())
+    outputs = chosen.probabilities(layers.GlobalAveragePooling2D()(outputs), n_labels)
     return keras.Model(inputs, outputs, name="mobilenet")
 
 
