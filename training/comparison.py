@@ -43,6 +43,11 @@ class PairedTest:
     p_value: float
     detectable: float | None
 
+    @property
+    def is_significant(self) -> bool:
+        """Whether chance would do as much in less than one of twenty tries."""
+        return self.p_value < SIGNIFICANCE
+
 
 def load_run(name: str, store: Path) -> NamedRun:
     """Read a run by its folder, or a version's by `name` or `name@version`.

@@ -140,7 +140,7 @@ def comparison_in_words(first: NamedRun, second: NamedRun, test: PairedTest) -> 
         return f"{second.name} is as accurate as {first.name} over these {n_folds} folds."
     better = "better" if test.difference > 0 else "worse"
     found = f"{second.name} is {points:.1f} points {better} than {first.name}"
-    if test.p_value < 0.05:
+    if test.is_significant:
         return f"{found}: more than chance would do in one of twenty tries (p {test.p_value:.3f})."
     return (
         f"{found}, which may be chance (p {test.p_value:.3f}): as much as these {n_folds} folds "

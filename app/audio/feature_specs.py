@@ -105,19 +105,26 @@ class MelSpec(FramedSpec):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MfccSpec(MelSpec):
+class CepstralSpec(MelSpec):
     """Mel-frequency cepstral coefficients, with librosa's definitions.
 
     The first `n_mfcc` terms of the orthonormal DCT-II of the mel bands in decibels.
     """
 
-    kind: Literal["mfcc"] = "mfcc"
-    n_mfcc: int = 40
+    n_mfcc: int
 
     def __post_init__(self) -> None:
         MelSpec.__post_init__(self)
         self._require_counts("n_mfcc")
         require(self.n_mfcc <= self.n_mels, "n_mfcc must not exceed n_mels")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MfccSpec(CepstralSpec):
+    """The coefficients of each frame of a window, as a picture of one channel."""
+
+    kind: Literal["mfcc"] = "mfcc"
+    n_mfcc: int = 40
 
     def shape(self, n_samples: int) -> tuple[int, ...]:
         """Return `[n_mfcc, n_frames, 1]`, the shape of a window of `n_samples`."""
@@ -125,16 +132,11 @@ class MfccSpec(MelSpec):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MfccStatisticsSpec(MelSpec):
+class MfccStatisticsSpec(CepstralSpec):
     """How each MFCC is spread over a window's frames: `STATISTICS`, one vector for the window."""
 
     kind: Literal["mfcc_statistics"] = "mfcc_statistics"
     n_mfcc: int = 20
-
-    def __post_init__(self) -> None:
-        MelSpec.__post_init__(self)
-        self._require_counts("n_mfcc")
-        require(self.n_mfcc <= self.n_mels, "n_mfcc must not exceed n_mels")
 
     def shape(self, _n_samples: int) -> tuple[int, ...]:
         """Return `[7 * n_mfcc]`, the shape of any window."""

@@ -8,7 +8,7 @@ import numpy as np
 import scipy.fft
 from numpy.typing import NDArray
 
-from app.audio.feature_specs import MfccSpec, MfccStatisticsSpec
+from app.audio.feature_specs import CepstralSpec, MfccSpec
 from app.audio.features.mel import MelDecibels
 from app.audio.features.tables import Tables
 
@@ -40,7 +40,7 @@ class MfccExtractor:
 class Coefficients:
     """Computes the MFCCs of one window; arguments as `MfccExtractor`'s."""
 
-    def __init__(self, spec: MfccSpec | MfccStatisticsSpec, tables: Tables) -> None:
+    def __init__(self, spec: CepstralSpec, tables: Tables) -> None:
         self._n_mfcc = spec.n_mfcc
         self._mel_decibels = MelDecibels(spec, tables)
 
