@@ -5,6 +5,7 @@ the variant's number and the background's bytes, where it has one. The clip's ow
 of the seed, so a variant is the same whatever other clips there are and however many processes.
 """
 
+import functools
 import hashlib
 import json
 from collections.abc import Callable, Sequence
@@ -163,7 +164,7 @@ def _variants_of_file(work: _Work) -> list[_Entry] | str:
     """Return features and audio seconds of each variant, or the reason why there are none."""
     assert _worker is not None
     try:
-        return [_worker.variant(work, number) for number in range(_worker.n_variants)]
+        return _worker.variants(work)
     except (AudioError, OSError) as error:
         return f"a variant of {work.path}: {_worker.reading} cannot be read: {error}"
 
@@ -178,22 +179,31 @@ class _Worker:
         self._folder = folder
         self._seed = seed
 
-    def variant(self, work: _Work, number: int) -> _Entry:
-        """Return a variant's features and audio seconds, of all windows."""
-        hashed = hashlib.sha256(self._bytes_of(work.path)).digest()
+    def variants(self, work: _Work) -> list[_Entry]:
+        """Return features and audio seconds of each of a clip's variants, of all windows."""
+        data = self._bytes_of(work.path)
+        hashed = hashlib.sha256(data).digest()
+        # Decoded when the first variant needs it, and once for all of them.
+        waveform = functools.cache(lambda: self._decoded(data))
+        return [self._variant(work, hashed, waveform, number) for number in range(self.n_variants)]
+
+    def _variant(
+        self, work: _Work, hashed: bytes, waveform: Callable[[], Waveform], number: int
+    ) -> _Entry:
         background = self._background_of(work, hashed, number)
         entry = self._folder / f"{self._key(work, hashed, number, background)}.npz"
         if (kept := read_entry(entry)) is not None:
             return kept
         spec = self._front_end.spec
-        waveform = change_waveform(
-            self._waveform_of(work.path),
+        self.reading = work.path
+        changed = change_waveform(
+            waveform(),
             work.changes,
             spec.sample_rate_hz,
             self._seeds(hashed, number),
-            lambda: self._waveform_of(*background),
+            lambda: self._decoded(self._bytes_of(*background)),
         )
-        windows = cut_windows(waveform, spec)
+        windows = cut_windows(changed, spec)
         features = self._front_end.extract(windows.samples)
         write_entry(entry, features, windows.audio_seconds)
         return features, windows.audio_seconds
@@ -218,6 +228,6 @@ class _Worker:
         self.reading = path
         return path.read_bytes()
 
-    def _waveform_of(self, path: Path) -> Waveform:
-        with open_audio(self._bytes_of(path), LIMITS) as reader:
+    def _decoded(self, data: bytes) -> Waveform:
+        with open_audio(data, LIMITS) as reader:
             return canonical_waveform(reader, self._front_end.spec)
