@@ -31,7 +31,7 @@ def make_extractor(spec: FrontEndSpec, tables: Tables) -> FeatureExtractor:
     Raises:
         ValueError: a table is missing, or is of another shape than the spec's.
     """
-    return _extractor(spec.features, tables)
+    return _extractor(spec.features, tables, spec.window_samples)
 
 
 def _tables(features: FeatureSpec, sample_rate_hz: int) -> Tables:
@@ -49,19 +49,22 @@ def _tables(features: FeatureSpec, sample_rate_hz: int) -> Tables:
             return scalogram.make_tables(features, sample_rate_hz)
 
 
-def _extractor(features: FeatureSpec, tables: Tables) -> FeatureExtractor:
+def _extractor(features: FeatureSpec, tables: Tables, window_samples: int) -> FeatureExtractor:
     match features:
         case StackSpec(parts=parts):
             return StackExtractor(
-                [_extractor(part, of_place(tables, place)) for place, part in enumerate(parts)]
+                [
+                    _extractor(part, of_place(tables, place), window_samples)
+                    for place, part in enumerate(parts)
+                ]
             )
         case MfccSpec():
-            return MfccExtractor(features, tables)
+            return MfccExtractor(features, tables, window_samples)
         case MfccStatisticsSpec():
-            return MfccStatisticsExtractor(features, tables)
+            return MfccStatisticsExtractor(features, tables, window_samples)
         case LogMelSpec():
-            return LogMelExtractor(features, tables)
+            return LogMelExtractor(features, tables, window_samples)
         case SpectrogramSpec():
-            return spectrogram.SpectrogramExtractor(features, tables)
+            return spectrogram.SpectrogramExtractor(features, tables, window_samples)
         case _:
-            return scalogram.ScalogramExtractor(features, tables)
+            return scalogram.ScalogramExtractor(features, tables, window_samples)

@@ -9,35 +9,34 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.audio.feature_specs import LogMelSpec
+from app.audio.features.extractor import WindowByWindow
 from app.audio.features.mel import MelDecibels
 from app.audio.features.tables import Tables
 
 
-class LogMelExtractor:
+class LogMelExtractor(WindowByWindow):
     """Computes log-mel spectrograms of windows.
 
     Args:
         spec: what to compute.
         tables: what `mel.make_tables` returned for this spec.
+        window_samples: how long a window is.
 
     Raises:
         ValueError: a table is missing, or is of another shape than the spec's.
     """
 
-    def __init__(self, spec: LogMelSpec, tables: Tables) -> None:
+    def __init__(self, spec: LogMelSpec, tables: Tables, window_samples: int) -> None:
+        super().__init__(spec.shape(window_samples))
         self._spec = spec
         self._mel_decibels = MelDecibels(spec, tables)
 
-    def __call__(self, windows: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Map `[n_windows, window_samples]` to `[n_windows, n_mels, n_frames, 1 + deltas]`."""
-        spec = self._spec
-        features = np.empty((len(windows), *spec.shape(windows.shape[1])), dtype=np.float32)
-        for window, of_window in zip(windows, features, strict=True):
-            bands = self._mel_decibels(window)
-            of_window[..., 0] = bands
-            for order in range(1, spec.deltas + 1):
-                of_window[..., order] = _delta(bands, spec.delta_frames, order)
-        return features
+    def _fill(self, features: NDArray[np.float32], window: NDArray[np.float32]) -> None:
+        """Write `[n_mels, n_frames, 1 + deltas]`."""
+        bands = self._mel_decibels(window)
+        features[..., 0] = bands
+        for order in range(1, self._spec.deltas + 1):
+            features[..., order] = _delta(bands, self._spec.delta_frames, order)
 
 
 def _delta(bands: NDArray[np.float32], n_frames: int, order: int) -> NDArray[np.float32]:

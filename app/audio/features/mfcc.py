@@ -9,36 +9,34 @@ import scipy.fft
 from numpy.typing import NDArray
 
 from app.audio.feature_specs import CepstralSpec, MfccSpec
+from app.audio.features.extractor import WindowByWindow
 from app.audio.features.mel import MelDecibels
 from app.audio.features.tables import Tables
 
 
-class MfccExtractor:
+class MfccExtractor(WindowByWindow):
     """Computes MFCCs of windows.
 
     Args:
         spec: what to compute.
         tables: what `mel.make_tables` returned for this spec.
+        window_samples: how long a window is.
 
     Raises:
         ValueError: a table is missing, or is of another shape than the spec's.
     """
 
-    def __init__(self, spec: MfccSpec, tables: Tables) -> None:
-        self._spec = spec
+    def __init__(self, spec: MfccSpec, tables: Tables, window_samples: int) -> None:
+        super().__init__(spec.shape(window_samples))
         self._coefficients = Coefficients(spec, tables)
 
-    def __call__(self, windows: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Map float32 `[n_windows, window_samples]` to `[n_windows, n_mfcc, n_frames, 1]`."""
-        shape = (len(windows), *self._spec.shape(windows.shape[1]))
-        features = np.empty(shape, dtype=np.float32)
-        for window, of_window in zip(windows, features, strict=True):
-            of_window[..., 0] = self._coefficients(window)
-        return features
+    def _fill(self, features: NDArray[np.float32], window: NDArray[np.float32]) -> None:
+        """Write `[n_mfcc, n_frames, 1]`."""
+        features[..., 0] = self._coefficients(window)
 
 
 class Coefficients:
-    """Computes the MFCCs of one window; arguments as `MfccExtractor`'s."""
+    """Computes the MFCCs of one window; arguments and errors as `MfccExtractor`'s."""
 
     def __init__(self, spec: CepstralSpec, tables: Tables) -> None:
         self._n_mfcc = spec.n_mfcc

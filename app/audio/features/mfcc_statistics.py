@@ -8,34 +8,30 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.audio.feature_specs import MfccStatisticsSpec
+from app.audio.features.extractor import WindowByWindow
 from app.audio.features.mfcc import Coefficients
 from app.audio.features.tables import Tables
 
 
-class MfccStatisticsExtractor:
+class MfccStatisticsExtractor(WindowByWindow):
     """Computes statistics of windows' MFCCs.
 
     Args:
         spec: what to compute.
         tables: what `mel.make_tables` returned for this spec.
+        window_samples: how long a window is.
 
     Raises:
         ValueError: a table is missing, or is of another shape than the spec's.
     """
 
-    def __init__(self, spec: MfccStatisticsSpec, tables: Tables) -> None:
-        self._spec = spec
+    def __init__(self, spec: MfccStatisticsSpec, tables: Tables, window_samples: int) -> None:
+        super().__init__(spec.shape(window_samples))
         self._coefficients = Coefficients(spec, tables)
 
-    def __call__(self, windows: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Map float32 `[n_windows, window_samples]` to `[n_windows, 7 * n_mfcc]`.
-
-        Statistic after statistic, in the order of `STATISTICS`, each of all coefficients.
-        """
-        features = np.empty((len(windows), *self._spec.shape(windows.shape[1])), dtype=np.float32)
-        for window, of_window in zip(windows, features, strict=True):
-            of_window[:] = statistics(self._coefficients(window)).ravel()
-        return features
+    def _fill(self, features: NDArray[np.float32], window: NDArray[np.float32]) -> None:
+        """Write `[7 * n_mfcc]`: each of `STATISTICS` in order, of all coefficients."""
+        features[:] = statistics(self._coefficients(window)).ravel()
 
 
 def statistics(coefficients: NDArray[np.float32]) -> NDArray[np.float64]:

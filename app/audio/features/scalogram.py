@@ -11,6 +11,7 @@ import scipy.fft
 from numpy.typing import NDArray
 
 from app.audio.feature_specs import ScalogramSpec
+from app.audio.features.extractor import WindowByWindow
 from app.audio.features.mel import decibels
 from app.audio.features.tables import Tables, table
 
@@ -49,53 +50,37 @@ def make_tables(spec: ScalogramSpec, sample_rate_hz: int) -> dict[str, NDArray[n
     }
 
 
-class ScalogramExtractor:
+class ScalogramExtractor(WindowByWindow):
     """Computes scalograms of windows.
 
     Args:
         spec: what to compute.
         tables: what `make_tables` returned for this spec.
+        window_samples: how long a window is.
 
     Raises:
         ValueError: a table is missing, or is of another shape than the spec's.
     """
 
-    def __init__(self, spec: ScalogramSpec, tables: Tables) -> None:
+    def __init__(self, spec: ScalogramSpec, tables: Tables, window_samples: int) -> None:
+        super().__init__(spec.shape(window_samples))
         self._spec = spec
         ends = table(tables, "wavelet_ends", (spec.n_scales,)).astype(np.intp)
         taps = table(tables, "wavelets", (2, int(ends[-1])))
-        self._wavelets = np.split(taps[0] + 1j * taps[1], ends[:-1])
-        # Of the window's length: known when the first window comes.
-        self._responses: NDArray[np.complex64] = np.empty((0, 0), dtype=np.complex64)
+        wavelets = np.split(taps[0] + 1j * taps[1], ends[:-1])
+        self._n_fft = scipy.fft.next_fast_len(window_samples + max(map(len, wavelets)))
+        self._responses = [scipy.fft.fft(wavelet, self._n_fft) for wavelet in wavelets]
+        # What pywt.cwt keeps: the middle, as long as the window.
+        begins = [(len(wavelet) - 1) // 2 for wavelet in wavelets]
+        self._kept = [slice(begin, begin + window_samples) for begin in begins]
+        self._frame_starts = np.arange(spec.n_frames) * window_samples // spec.n_frames
+        self._frame_lengths = np.diff(self._frame_starts, append=window_samples)
 
-    def __call__(self, windows: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Map float32 `[n_windows, window_samples]` to `[n_windows, n_scales, n_frames, 1]`."""
-        spec = self._spec
-        n_samples = windows.shape[1]
-        features = np.empty((len(windows), *spec.shape(n_samples)), dtype=np.float32)
-        starts = np.arange(spec.n_frames) * n_samples // spec.n_frames
-        lengths = np.diff(starts, append=n_samples)
-        for window, of_window in zip(windows, features, strict=True):
-            power = np.empty((spec.n_scales, spec.n_frames), dtype=np.float32)
-            for of_scale, magnitudes in zip(power, self._magnitudes(window), strict=True):
-                of_scale[:] = np.add.reduceat(magnitudes, starts) / lengths
-            of_window[..., 0] = decibels(np.square(power), spec.top_db)
-        return features
-
-    def _magnitudes(self, window: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Map `[window_samples]` to the transform's magnitudes, `[n_scales, window_samples]`."""
-        n_samples = len(window)
-        longest = max(map(len, self._wavelets))
-        n_fft = scipy.fft.next_fast_len(n_samples + longest)
-        if self._responses.shape[1] != n_fft:
-            self._responses = np.stack([scipy.fft.fft(taps, n_fft) for taps in self._wavelets])
-        spectrum = scipy.fft.fft(window, n_fft)
-        magnitudes = np.empty((len(self._wavelets), n_samples), dtype=np.float32)
-        for taps, response, of_scale in zip(
-            self._wavelets, self._responses, magnitudes, strict=True
-        ):
-            # What pywt.cwt keeps: the middle, as long as the window.
-            start = (len(taps) - 1) // 2
-            transformed = scipy.fft.ifft(spectrum * response, overwrite_x=True)
-            of_scale[:] = np.abs(transformed[start : start + n_samples])
-        return magnitudes
+    def _fill(self, features: NDArray[np.float32], window: NDArray[np.float32]) -> None:
+        """Write `[n_scales, n_frames, 1]`."""
+        spectrum = scipy.fft.fft(window, self._n_fft)
+        means = np.empty(features.shape[:2], dtype=np.float32)
+        for of_scale, response, kept in zip(means, self._responses, self._kept, strict=True):
+            magnitudes = np.abs(scipy.fft.ifft(spectrum * response, overwrite_x=True)[kept])
+            of_scale[:] = np.add.reduceat(magnitudes, self._frame_starts) / self._frame_lengths
+        features[..., 0] = decibels(np.square(means), self._spec.top_db)

@@ -11,6 +11,7 @@ import scipy.fft
 from numpy.typing import NDArray
 
 from app.audio.feature_specs import COLOUR_CHANNELS, SpectrogramSpec
+from app.audio.features.extractor import WindowByWindow
 from app.audio.features.mel import decibels, make_window, overlapping_frames
 from app.audio.features.tables import Tables, table
 
@@ -30,32 +31,30 @@ def make_tables(spec: SpectrogramSpec) -> dict[str, NDArray[np.float32]]:
     return {"window": make_window(spec), "colours": colours.astype(np.float32)}
 
 
-class SpectrogramExtractor:
+class SpectrogramExtractor(WindowByWindow):
     """Draws the spectrograms of windows.
 
     Args:
         spec: what to draw.
         tables: what `make_tables` returned for this spec.
+        window_samples: how long a window is.
 
     Raises:
         ValueError: a table is missing, or is of another shape than the spec's.
     """
 
-    def __init__(self, spec: SpectrogramSpec, tables: Tables) -> None:
+    def __init__(self, spec: SpectrogramSpec, tables: Tables, window_samples: int) -> None:
+        super().__init__(spec.shape(window_samples))
         self._spec = spec
         self._window = table(tables, "window", (spec.n_fft,))
         self._colours = table(tables, "colours", (N_COLOURS, COLOUR_CHANNELS))
         self._rows = resizing(1 + spec.n_fft // 2, spec.height)
+        self._columns = resizing(spec.n_frames(window_samples), spec.width)
 
-    def __call__(self, windows: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Map float32 `[n_windows, window_samples]` to `[n_windows, height, width, 3]`, 0 to 1."""
-        spec = self._spec
-        features = np.empty((len(windows), *spec.shape(windows.shape[1])), dtype=np.float32)
-        columns = resizing(spec.n_frames(windows.shape[1]), spec.width)
-        for window, of_window in zip(windows, features, strict=True):
-            shades = self._rows @ self._shades(window) @ columns.T
-            of_window[:] = self._colours[np.round(shades * (N_COLOURS - 1)).astype(np.intp)]
-        return features
+    def _fill(self, features: NDArray[np.float32], window: NDArray[np.float32]) -> None:
+        """Write `[height, width, 3]`, between 0 and 1."""
+        shades = self._rows @ self._shades(window) @ self._columns.T
+        features[:] = self._colours[np.round(shades * (N_COLOURS - 1)).astype(np.intp)]
 
     def _shades(self, window: NDArray[np.float32]) -> NDArray[np.float32]:
         """Map `[window_samples]` to `[n_bins, n_frames]`, between 0 and 1."""
