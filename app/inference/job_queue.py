@@ -144,7 +144,24 @@ class JobQueue:
         if time.monotonic() - pending.sent_at < _REPORT_SECONDS:
             return  # nobody had the time to take it
         if pending.number < self._first_in_socket():
-            return  # somebody has it, and has not said so yet
+            # Somebody has it, and has not said so yet: it may have been taken this very moment.
+            loop = asyncio.get_running_loop()
+            loop.call_later(_REPORT_SECONDS, self._hear_and_end_takers, pending)
+            return
+        self._end_idle()
+
+    def _hear_and_end_takers(self, pending: _Pending) -> None:
+        """Let the event loop read what has come first, as `_hear_and_fail_untaken` does."""
+        loop = asyncio.get_running_loop()
+        loop.call_later(_HEAR_SECONDS, self._end_takers, pending)
+
+    def _end_takers(self, pending: _Pending) -> None:
+        """End all that may hold a job that was taken, and that nobody says to have."""
+        if pending.taken_by is None and pending.number in self._pending:
+            self._end_idle()
+
+    def _end_idle(self) -> None:
+        """End the processes that, as far as is known, have nothing to do."""
         busy = {each.taken_by for each in self._pending.values()}
         for worker in self._workers - busy:
             worker.kill()
