@@ -11,6 +11,7 @@ from training.augmentation.on_waveform import (
     add_room,
     change_gain,
     change_waveform,
+    compress,
     mix_background,
     room_response,
     shift_pitch,
@@ -78,6 +79,43 @@ def test_noise_and_backgrounds_have_the_ratio_that_was_asked_for(snr_decibels: f
     ):
         assert changed.dtype == np.float32
         assert decibels(clip) - decibels(changed - clip) == pytest.approx(snr_decibels, abs=0.1)
+
+
+@pytest.mark.parametrize("exponent", [-1.0, 0.0, 1.0, 2.0])
+def test_noise_falls_with_frequency_as_its_exponent_says(exponent: float) -> None:
+    clip = sine(440, seconds=4.0)
+    added = add_noise(clip, 10.0, np.random.default_rng(0), exponent) - clip
+    frequencies, density = scipy.signal.welch(added, RATE_HZ, nperseg=2048)
+    between = (frequencies > 50) & (frequencies < 7000)
+    slope = np.polyfit(np.log10(frequencies[between]), np.log10(density[between]), 1)[0]
+    assert slope == pytest.approx(-exponent, abs=0.1)
+    assert decibels(clip) - decibels(added) == pytest.approx(10.0, abs=0.1)
+
+
+@pytest.mark.parametrize(("ratio", "left"), [(1.0, 20.0), (4.0, 5.0), (10.0, 2.0)])
+def test_compression_divides_what_is_above_its_threshold(ratio: float, left: float) -> None:
+    """Two notes that are 20 dB apart, both above it."""
+    loud, soft = sine(440), change_gain(sine(440), -20)
+    clip = np.concatenate([soft, loud])
+    compressed = compress(clip, -40.0, ratio, RATE_HZ)
+    settled = slice(RATE_HZ // 2, RATE_HZ)
+    fall = decibels(compressed[RATE_HZ:][settled]) - decibels(compressed[:RATE_HZ][settled])
+    assert fall == pytest.approx(left, abs=0.2)
+    assert decibels(compressed) == pytest.approx(decibels(clip), abs=0.01)
+    assert compressed.dtype == np.float32
+
+
+def test_what_is_below_the_threshold_keeps_its_dynamics() -> None:
+    clip = np.concatenate([change_gain(sine(440), -50), change_gain(sine(440), -30), sine(440)])
+    compressed = compress(clip, -20.0, 4.0, RATE_HZ)
+    parts = [decibels(compressed[n * RATE_HZ + RATE_HZ // 2 :][: RATE_HZ // 2]) for n in range(3)]
+    assert parts[1] - parts[0] == pytest.approx(20.0, abs=0.2)
+    assert parts[2] - parts[1] == pytest.approx(30 - 15, abs=0.2)
+
+
+def test_silence_is_not_compressed() -> None:
+    silence = np.zeros(RATE_HZ, np.float32)
+    np.testing.assert_array_equal(compress(silence, -20.0, 4.0, RATE_HZ), silence)
 
 
 def test_a_background_is_a_piece_of_the_recording() -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import numpy as np
+import scipy.fft
 import scipy.signal
 from numpy.typing import NDArray
 
@@ -18,6 +19,7 @@ Waveform = NDArray[np.float32]
 _N_FFT: Final = 2048  # librosa's own
 _SHORTEST_FRAME: Final = 16
 _DECIBELS_OF_REVERBERATION: Final = 60.0  # the fall that a reverberation time is the time of
+_COMPRESSOR_SECONDS: Final = 0.02  # long enough not to follow a wave of 50 Hz
 
 
 def change_waveform(
@@ -71,7 +73,9 @@ def _change(
             response = room_response(**drawn, sample_rate_hz=sample_rate_hz, rng=rng)
             return add_room(waveform, response)
         case "noise":
-            return add_noise(waveform, drawn["snr_decibels"], rng)
+            return add_noise(waveform, drawn["snr_decibels"], rng, drawn["exponents"])
+        case "compression":
+            return compress(waveform, drawn["threshold_decibels"], drawn["ratios"], sample_rate_hz)
         case "gain":
             return change_gain(waveform, drawn["decibels"])
         case _:
@@ -157,9 +161,22 @@ def mix_background(
     return _add(waveform, piece, snr_decibels)
 
 
-def add_noise(waveform: Waveform, snr_decibels: float, rng: np.random.Generator) -> Waveform:
-    """Put white noise behind a clip, which is that much louder."""
-    return _add(waveform, rng.standard_normal(len(waveform), dtype=np.float32), snr_decibels)
+def add_noise(
+    waveform: Waveform, snr_decibels: float, rng: np.random.Generator, exponent: float = 0.0
+) -> Waveform:
+    """Put noise behind a clip, which is that much louder; its power falls as 1 / f^exponent.
+
+    Source: Timmer and Koenig, "On generating power law noise", Astronomy and Astrophysics 300,
+    1995.
+    """
+    noise = rng.standard_normal(len(waveform), dtype=np.float32)
+    if exponent != 0:
+        spectrum = scipy.fft.rfft(noise)
+        frequencies = np.arange(len(spectrum))
+        frequencies[0] = 1  # the mean has a finite share, too
+        spectrum *= frequencies ** (-exponent / 2)
+        noise = scipy.fft.irfft(spectrum, n=len(noise)).astype(np.float32)
+    return _add(waveform, noise, snr_decibels)
 
 
 def _add(waveform: Waveform, other: Waveform, snr_decibels: float) -> Waveform:
@@ -174,3 +191,29 @@ def _add(waveform: Waveform, other: Waveform, snr_decibels: float) -> Waveform:
 def change_gain(waveform: Waveform, decibels: float) -> Waveform:
     """Make a clip louder or softer; nothing is clipped at full scale."""
     return waveform * np.float32(10 ** (decibels / 20))
+
+
+def compress(
+    waveform: Waveform, threshold_decibels: float, ratio: float, sample_rate_hz: int
+) -> Waveform:
+    """Make what is loud in a clip less so, and all of it as powerful as it was.
+
+    Source: Giannoulis, Massberg and Reiss, "Digital Dynamic Range Compressor Design: A Tutorial and
+    Analysis", Journal of the Audio Engineering Society 60 (6), 2012: a feed-forward compressor with
+    a hard knee. Its level is the running mean of the power, with one time constant.
+
+    Args:
+        waveform: `[n_samples]`.
+        threshold_decibels: where compression begins, relative to the clip's loudest moment.
+        ratio: how many decibels above the threshold become one.
+        sample_rate_hz: the clip's rate.
+    """
+    power = np.square(waveform, dtype=np.float64)
+    stays = np.exp(-1 / (_COMPRESSOR_SECONDS * sample_rate_hz))
+    level = scipy.signal.lfilter([1 - stays], [1, -stays], power)
+    if len(level) == 0 or level.max() <= 0:
+        return waveform
+    above = 10 * np.log10(np.maximum(level / level.max(), 1e-12)) - threshold_decibels
+    gain = 10 ** (-np.maximum(above, 0) * (1 - 1 / ratio) / 20)
+    gain *= np.sqrt(power.sum() / np.sum(power * np.square(gain)))
+    return waveform * gain.astype(np.float32)

@@ -73,9 +73,24 @@ class Background(Change):
 
 
 class Noise(Change):
-    """White noise, at a signal-to-noise ratio."""
+    """Noise at a signal-to-noise ratio, whose power falls with frequency to an exponent.
+
+    Exponents of 0, 1 and 2 are white, pink and brown noise; below 0, it rises.
+    """
 
     snr_decibels: _within(-30.0, 100.0) = (15.0, 40.0)  # type: ignore[valid-type]
+    exponents: _within(-2.0, 2.0) = (0.0, 0.0)  # type: ignore[valid-type]
+
+
+class Compression(Change):
+    """Dynamic range compression, as broadcasters and telephones do it.
+
+    The clip's power stays. What is above a threshold, in decibels relative to the clip's loudest
+    moment, rises by one decibel only where it would rise by `ratios`.
+    """
+
+    threshold_decibels: _within(-80.0, 0.0) = (-40.0, -10.0)  # type: ignore[valid-type]
+    ratios: _within(1.0, 100.0) = (2.0, 8.0)  # type: ignore[valid-type]
 
 
 class Gain(Change):
@@ -93,6 +108,7 @@ class Changes(RecipeTable):
     room: Room | None = None
     background: Background | None = None
     noise: Noise | None = None
+    compression: Compression | None = None
     gain: Gain | None = None
 
     def in_order(self) -> list[tuple[str, Change]]:
