@@ -216,4 +216,5 @@ def compress(
     above = 10 * np.log10(np.maximum(level / level.max(), 1e-12)) - threshold_decibels
     gain = 10 ** (-np.maximum(above, 0) * (1 - 1 / ratio) / 20)
     gain *= np.sqrt(power.sum() / np.sum(power * np.square(gain)))
-    return waveform * gain.astype(np.float32)
+    compressed: Waveform = waveform * gain.astype(np.float32)
+    return compressed
