@@ -27,6 +27,7 @@ from training.examples import Examples, select_examples
 from training.features_cache import DatasetFeatures, extract_features
 from training.fit import FittedModel, fit_model, report_epochs
 from training.recipe import Recipe, Training
+from training.workers import ProcessPool
 
 pytestmark = SAVING_WARNS
 
@@ -200,7 +201,7 @@ def test_the_card_shows_pictures_that_are_there(tiny: TinyModel, card: str) -> N
 def data(tiny: TinyModel, tiny_recipe: Recipe) -> DatasetFeatures:
     """The tiny model's features, from its cache."""
     dataset = load_dataset(tiny.data)
-    return extract_features(dataset, tiny_recipe.front_end, tiny.cache, processes=1)
+    return extract_features(dataset, tiny_recipe.front_end, tiny.cache, workers=ProcessPool(1))
 
 
 def examples_of_folds(data: DatasetFeatures, *folds: str) -> Examples:
