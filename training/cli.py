@@ -1,5 +1,6 @@
 """`hark-train`: from a folder of labelled sounds to a served model version."""
 
+import os
 import shlex
 import sys
 from collections.abc import Iterator, Sequence
@@ -20,6 +21,7 @@ from training.interruption import killed_as_by_ctrl_c
 from training.recipe import described_recipes, load_recipe
 from training.recipe_error import RecipeError
 from training.run_error import RunError
+from training.workers import Places, here, thread_environment
 
 if TYPE_CHECKING:
     from training.cross_validation import CrossValidation
@@ -57,6 +59,17 @@ Cache = Annotated[
 ]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with what was interrupted.")]
 Store = Annotated[Path, typer.Option(help="The model store.")]
+Ray = Annotated[
+    str | None,
+    typer.Option(
+        metavar="[ADDRESS]",
+        help="Work on a Ray cluster (auto, HOST:PORT), or without an address on one started here.",
+    ),
+]
+Threads = Annotated[
+    int | None,
+    typer.Option(min=1, help="How many threads a fit computes on; by default all processors."),
+]
 
 
 @application.command()
@@ -94,16 +107,19 @@ def cross_validate_command(
     ] = None,
     store: Store = DEFAULT_MODEL_STORE,
     resume: Resume = False,
+    ray: Ray = None,
+    threads: Threads = None,
 ) -> None:
     """Tell how well a recipe does on data that it was not fitted on."""
+    _compute_on(threads)
     from training import report, runs
 
-    with _to_be_resumed(), show_progress(complaints) as begin:
+    with _to_be_resumed(), _places(ray, threads) as places, show_progress(complaints) as begin:
         run = runs.prepare(
-            load_recipe(recipe, changes or (), store), data, split, strict, cache, begin
+            load_recipe(recipe, changes or (), store), data, split, strict, cache, begin, places
         )
         keep = runs.open_folder(run, out, resume)
-        result = runs.cross_validate_run(run, begin, keep)
+        result = runs.cross_validate_run(run, begin, keep, places)
     _print_unreadable(run.data.unreadable)
     _print_cross_validation(result)
     _print_metrics(result.together)
@@ -126,17 +142,20 @@ def fit(
     store: Store = DEFAULT_MODEL_STORE,
     out: Annotated[Path | None, typer.Option(help="Where checkpoints are kept meanwhile.")] = None,
     resume: Resume = False,
+    ray: Ray = None,
+    threads: Threads = None,
 ) -> None:
     """Cross-validate a recipe, fit it on all the data, and write the next version of a model."""
+    _compute_on(threads)
     from training import runs
 
     runs.check_name(name)
-    with _to_be_resumed(), show_progress(complaints) as begin:
+    with _to_be_resumed(), _places(ray, threads) as places, show_progress(complaints) as begin:
         run = runs.prepare(
-            load_recipe(recipe, changes or (), store), data, split, strict, cache, begin
+            load_recipe(recipe, changes or (), store), data, split, strict, cache, begin, places
         )
         keep = runs.open_folder(run, out, resume)
-        result = runs.cross_validate_run(run, begin, keep)
+        result = runs.cross_validate_run(run, begin, keep, places)
         reference = runs.fit_and_export(run, result, name, store, _command_line(), begin, keep)
     keep.finish()
     _print_unreadable(run.data.unreadable)
@@ -258,7 +277,7 @@ def main() -> None:
     """Run the command line; a foreseen failure is one sentence and exit status 1."""
     compute_on_one_thread()
     try:
-        application()
+        application(args=with_address(sys.argv[1:]))
     except (DatasetError, RecipeError, RunError, HarkError) as error:
         _complain(str(error))
     except OSError as error:
@@ -299,6 +318,34 @@ def _to_be_resumed() -> Iterator[None]:
         sentence = f"hark-train: interrupted; what is done is kept. Go on with: {command}"
         complaints.print(sentence, highlight=False, markup=False, soft_wrap=True)
         raise typer.Exit(130) from None
+
+
+def with_address(arguments: list[str]) -> list[str]:
+    """Write out the address that `--ray` alone stands for: Typer has no options like that."""
+    written = []
+    for place, argument in enumerate(arguments):
+        written.append(argument)
+        if argument == "--ray" and (arguments[place + 1 : place + 2] or ["-"])[0].startswith("-"):
+            written.append("local")
+    return written
+
+
+def _compute_on(threads: int | None) -> None:
+    """Have TensorFlow, where it is not imported yet, compute on so many threads."""
+    if threads is not None:
+        os.environ.update(thread_environment(threads))
+
+
+@contextmanager
+def _places(ray: str | None, threads: int | None) -> Iterator[Places]:
+    """Return who works: this machine, or a Ray cluster while the context lasts."""
+    if ray is None:
+        yield here()
+        return
+    from training.ray_workers import cluster
+
+    with cluster(ray, threads) as places:
+        yield places
 
 
 def _command_line() -> str:

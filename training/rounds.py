@@ -148,7 +148,7 @@ def _fit_again(
 
 
 def _checkpoint(work: RoundWork, fit: str) -> Path | None:
-    return None if work.keep is None else work.keep.checkpoint(fit)
+    return work.keep.checkpoint(fit) if work.keep is not None and work.keep.is_here else None
 
 
 def _saved(fitted: FittedModel) -> bytes:

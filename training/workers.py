@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from multiprocessing import get_context
 from typing import Any, Protocol, TypeVar
 
-from app.inference.threads import available_processors
+from app.inference.threads import available_processors, one_thread_environment
 from app.progress import Advance, Begin, silent
 
 Shared = TypeVar("Shared")
@@ -124,3 +124,15 @@ def counted(results: Iterator[Result], advance: Advance) -> list[Result]:
         there.append(result)
         advance("")
     return there
+
+
+def thread_environment(threads: int) -> dict[str, str]:
+    """Return what has TensorFlow compute on so many threads, in a process's birth.
+
+    NumPy and SciPy compute on one, as in every process of `hark-train`.
+    """
+    return {
+        **one_thread_environment(),
+        "TF_NUM_INTRAOP_THREADS": str(threads),
+        "TF_NUM_INTEROP_THREADS": str(threads),
+    }
