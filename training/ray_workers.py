@@ -7,6 +7,7 @@ result depends on the node: each piece gets the number of threads that it would 
 import importlib.util
 import os
 import secrets
+import socket
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import chdir, contextmanager, nullcontext
 from pathlib import Path
@@ -19,6 +20,7 @@ from training.workers import Piece, Places, Result, Shared, thread_environment
 HERE: Final = "local"  # the address that has Ray started on this machine
 _RETRIES: Final = 5  # of a piece whose node or process died
 _FILES_A_TASK: Final = 8
+_PATIENCE_SECONDS: Final = 10  # until a cluster takes a connection
 
 
 class RayWorkers:
@@ -127,8 +129,9 @@ def cluster(address: str, threads: int | None = None) -> Iterator[Places]:
     ray = _ray(address)
     n_threads = threads or available_processors()
     try:
+        _check_answers(address)
         ray.init(address=address, log_to_driver=False, logging_level="ERROR", **_options(address))
-    except (ConnectionError, ValueError, RuntimeError, TimeoutError) as error:
+    except (OSError, ValueError, RuntimeError) as error:
         raise RunError(
             f"no Ray cluster can be joined at {address} ({_first_line(error)}): start one by "
             "`ray start --head`, or leave out the address to start one on this machine"
@@ -162,6 +165,21 @@ def _ray(address: str) -> Any:
     import ray
 
     return ray
+
+
+def _check_answers(address: str) -> None:
+    """Refuse an address where nobody listens: Ray itself would try for minutes.
+
+    Raises:
+        OSError: nobody does.
+        ValueError: it is no address.
+    """
+    if address in (HERE, "auto"):
+        return
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    if not colon or not port.isdecimal():
+        raise ValueError("an address is auto, HOST:PORT or ray://HOST:PORT")
+    socket.create_connection((host, int(port)), timeout=_PATIENCE_SECONDS).close()
 
 
 def _options(address: str) -> dict[str, Any]:

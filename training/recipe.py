@@ -33,7 +33,8 @@ class Training(RecipeTable):
     the running mean of the weights after each step, of which that share stays (0 is none of it).
     The learning rate rises over `warmup_epochs`, then falls along a half cosine to zero at the end
     of `epochs`, or stays (`constant`). On a validation set, fitting stops `patience` epochs after
-    the lowest loss, though never before `min_epochs`.
+    the lowest loss, though never before `min_epochs`. With `mixed_precision`, layers compute in
+    float16 while the model is fitted; what is kept is in float32.
     """
 
     epochs: int = Field(ge=1)
@@ -47,6 +48,7 @@ class Training(RecipeTable):
     weight_decay: float = Field(0.0, ge=0)
     average_weights: float = Field(0.0, ge=0, lt=1)
     label_smoothing: float = Field(0.0, ge=0, lt=1)
+    mixed_precision: bool = False
     seed: int = 0
 
     @model_validator(mode="after")

@@ -18,7 +18,6 @@ from tests.tiny_model import RECIPE, TinyModel, write_data
 from tests.training.test_cli import HarkTrain
 from tests.training.test_cli import hark_train as hark_train
 from training.cli import with_address
-from training.ray_workers import RayWorkers
 from training.run_error import RunError
 
 ROOT = Path(__file__).parents[2]
@@ -190,22 +189,37 @@ def twice(shared: int, piece: int) -> int:
     return shared * piece
 
 
-@pytest.mark.slow
-def test_results_come_in_order_and_an_error_as_it_was_raised(
-    nodes: Nodes, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    import ray
+# In a process of its own: Ray reads how it is to authenticate once a process.
+IN_ORDER = """
+import sys
+from tests.training.test_ray import twice
+from training.ray_workers import RayWorkers, cluster
+from training.run_error import RunError
 
-    nodes.start_head()
-    for name, value in QUIET.items():
-        monkeypatch.setenv(name, value)
-    ray.init(address=nodes.address, log_to_driver=False, logging_level="ERROR")
+with cluster(sys.argv[1], threads=1):
+    workers = RayWorkers(threads=1, pieces_a_task=2)
+    print(list(workers.run(twice, 2, [4, 1, 2, 0, 5])))
     try:
-        workers = RayWorkers(threads=1, pieces_a_task=2)
-        assert list(workers.run(twice, 2, [4, 1, 2, 0, 5])) == [8, 2, 4, 0, 10]
-        with pytest.raises(RunError, match="three is too many"):
-            list(workers.run(twice, 2, [1, 2, 3]))
-        with pytest.raises(RunError, match="no node"):
-            list(RayWorkers(threads=64).run(twice, 2, [1]))
-    finally:
-        ray.shutdown()
+        list(workers.run(twice, 2, [1, 2, 3]))
+    except RunError as error:
+        print(error)
+try:
+    with cluster(sys.argv[1], threads=64):
+        pass
+except RunError as error:
+    print(error)
+"""
+
+
+def test_results_come_in_order_and_an_error_as_it_was_raised(nodes: Nodes) -> None:
+    nodes.start_head()
+    finished = subprocess.run(
+        [sys.executable, "-c", IN_ORDER, nodes.address],
+        env={**os.environ, **QUIET}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert finished.returncode == 0, finished.stderr
+    assert finished.stdout.splitlines() == [
+        "[8, 2, 4, 0, 10]",
+        "three is too many",
+        "no node of the Ray cluster has the 64 processors that a fit takes: set fewer by --threads",
+    ]
