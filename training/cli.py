@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal, NoReturn
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from app.errors import HarkError
 from app.inference.threads import compute_on_one_thread
@@ -21,6 +22,7 @@ from training.interruption import killed_as_by_ctrl_c
 from training.recipe import described_recipes, load_recipe
 from training.recipe_error import RecipeError
 from training.run_error import RunError
+from training.search_space import read_space
 from training.workers import Places, here, thread_environment
 
 if TYPE_CHECKING:
@@ -249,6 +251,67 @@ def ablate(
         console.print(tables.ablation_by_label_table(arms))
     if out is not None:
         console.print(f"Results: {out}", markup=False, soft_wrap=True)
+
+
+@application.command()
+def sweep(
+    recipe: RecipeName,
+    data: Data,
+    search: Annotated[
+        list[str],
+        typer.Option(
+            metavar="FIELD=LOW..HIGH[:log]|FIELD=A,B,C",
+            help="A field to search: --search training.learning_rate=1e-4..1e-2:log",
+        ),
+    ],
+    trials: Annotated[int, typer.Option(min=1, help="How many values of them to try, in all.")],
+    changes: Changes = None,
+    folds: Annotated[
+        str | None, typer.Option(help="Only the clips of these folds, separated by commas.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Decides what is proposed.")] = 0,
+    batch: Annotated[
+        int,
+        typer.Option(min=1, help="How many trials are proposed together, and fitted at once."),
+    ] = 4,
+    split: Split = "auto",
+    strict: Strict = False,
+    cache: Cache = None,
+    out: Annotated[
+        Path | None, typer.Option(help="A folder for trials and best.toml; by default in runs.")
+    ] = None,
+    store: Store = DEFAULT_MODEL_STORE,
+    resume: Resume = False,
+    ray: Ray = None,
+    threads: Threads = None,
+) -> None:
+    """Search the values of a recipe's fields that do best on validation parts."""
+    _compute_on(threads)
+    space = read_space(search)
+    from training import runs
+    from training.sweep import Sweep
+    from training.sweep_plan import Plan
+
+    plan = Plan(recipe, tuple(changes or ()), space, trials, batch, seed, store)
+    searched = plan.check()
+    dataset = load_dataset(data)
+    if folds is not None:
+        dataset = dataset.select_folds(folds.split(","))
+    with _to_be_resumed(), _places(ray, threads) as places, show_progress(complaints) as begin:
+        run = runs.prepare_dataset(searched, dataset, split, strict, cache, begin, places)
+        found = Sweep(plan, run, dataset, out, resume)
+        for trial in found.search(strict, split, cache, places, begin):
+            line = tables.trial_in_words(trial)
+            complaints.print(line, highlight=False, markup=False, soft_wrap=True)
+    _print_unreadable(run.data.unreadable)
+    found.write(_command_line())
+    console.print(tables.sweep_table(found.trials))
+    if importances := found.importances():
+        console.print(tables.importance_table(importances))
+    best = found.folder / "best.toml"
+    honest = tables.optimism_in_words(len(found.trials), shlex.quote(str(best)), data)
+    complaints.print(f"[yellow]{escape(honest)}[/yellow]", soft_wrap=True)
+    console.print(f"Best recipe: {best}", markup=False, soft_wrap=True)
 
 
 @application.command()
