@@ -7,6 +7,7 @@ result depends on the node: each piece gets the number of threads that it would 
 import importlib.util
 import os
 import secrets
+import signal
 import socket
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import chdir, contextmanager, nullcontext
@@ -130,7 +131,9 @@ def cluster(address: str, threads: int | None = None) -> Iterator[Places]:
     n_threads = threads or available_processors()
     try:
         _check_answers(address)
+        on_a_polite_kill = signal.getsignal(signal.SIGTERM)  # Ray takes it, to end at once
         ray.init(address=address, log_to_driver=False, logging_level="ERROR", **_options(address))
+        signal.signal(signal.SIGTERM, on_a_polite_kill)
     except (OSError, ValueError, RuntimeError) as error:
         raise RunError(
             f"no Ray cluster can be joined at {address} ({_first_line(error)}): start one by "
