@@ -1,5 +1,6 @@
 """`hark-train`: from a folder of labelled sounds to a served model version."""
 
+import os
 import shlex
 import sys
 from collections.abc import Iterator, Sequence
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal, NoReturn
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from app.errors import HarkError
 from app.inference.threads import compute_on_one_thread
@@ -20,6 +22,8 @@ from training.interruption import killed_as_by_ctrl_c
 from training.recipe import described_recipes, load_recipe
 from training.recipe_error import RecipeError
 from training.run_error import RunError
+from training.search_space import read_space
+from training.workers import Places, here, thread_environment
 
 if TYPE_CHECKING:
     from training.cross_validation import CrossValidation
@@ -57,6 +61,17 @@ Cache = Annotated[
 ]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with what was interrupted.")]
 Store = Annotated[Path, typer.Option(help="The model store.")]
+Ray = Annotated[
+    str | None,
+    typer.Option(
+        metavar="[ADDRESS]",
+        help="Work on a Ray cluster (auto, HOST:PORT), or without an address on one started here.",
+    ),
+]
+Threads = Annotated[
+    int | None,
+    typer.Option(min=1, help="How many threads a fit computes on; by default all processors."),
+]
 
 
 @application.command()
@@ -94,16 +109,19 @@ def cross_validate_command(
     ] = None,
     store: Store = DEFAULT_MODEL_STORE,
     resume: Resume = False,
+    ray: Ray = None,
+    threads: Threads = None,
 ) -> None:
     """Tell how well a recipe does on data that it was not fitted on."""
+    _compute_on(threads)
     from training import report, runs
 
-    with _to_be_resumed(), show_progress(complaints) as begin:
+    with _to_be_resumed(), _places(ray, threads) as places, show_progress(complaints) as begin:
         run = runs.prepare(
-            load_recipe(recipe, changes or (), store), data, split, strict, cache, begin
+            load_recipe(recipe, changes or (), store), data, split, strict, cache, begin, places
         )
         keep = runs.open_folder(run, out, resume)
-        result = runs.cross_validate_run(run, begin, keep)
+        result = runs.cross_validate_run(run, begin, keep, places)
     _print_unreadable(run.data.unreadable)
     _print_cross_validation(result)
     _print_metrics(result.together)
@@ -126,17 +144,20 @@ def fit(
     store: Store = DEFAULT_MODEL_STORE,
     out: Annotated[Path | None, typer.Option(help="Where checkpoints are kept meanwhile.")] = None,
     resume: Resume = False,
+    ray: Ray = None,
+    threads: Threads = None,
 ) -> None:
     """Cross-validate a recipe, fit it on all the data, and write the next version of a model."""
+    _compute_on(threads)
     from training import runs
 
     runs.check_name(name)
-    with _to_be_resumed(), show_progress(complaints) as begin:
+    with _to_be_resumed(), _places(ray, threads) as places, show_progress(complaints) as begin:
         run = runs.prepare(
-            load_recipe(recipe, changes or (), store), data, split, strict, cache, begin
+            load_recipe(recipe, changes or (), store), data, split, strict, cache, begin, places
         )
         keep = runs.open_folder(run, out, resume)
-        result = runs.cross_validate_run(run, begin, keep)
+        result = runs.cross_validate_run(run, begin, keep, places)
         reference = runs.fit_and_export(run, result, name, store, _command_line(), begin, keep)
     keep.finish()
     _print_unreadable(run.data.unreadable)
@@ -233,6 +254,67 @@ def ablate(
 
 
 @application.command()
+def sweep(
+    recipe: RecipeName,
+    data: Data,
+    search: Annotated[
+        list[str],
+        typer.Option(
+            metavar="FIELD=LOW..HIGH[:log]|FIELD=A,B,C",
+            help="A field to search: --search training.learning_rate=1e-4..1e-2:log",
+        ),
+    ],
+    trials: Annotated[int, typer.Option(min=1, help="How many values of them to try, in all.")],
+    changes: Changes = None,
+    folds: Annotated[
+        str | None, typer.Option(help="Only the clips of these folds, separated by commas.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Decides what is proposed.")] = 0,
+    batch: Annotated[
+        int,
+        typer.Option(min=1, help="How many trials are proposed together, and fitted at once."),
+    ] = 4,
+    split: Split = "auto",
+    strict: Strict = False,
+    cache: Cache = None,
+    out: Annotated[
+        Path | None, typer.Option(help="A folder for trials and best.toml; by default in runs.")
+    ] = None,
+    store: Store = DEFAULT_MODEL_STORE,
+    resume: Resume = False,
+    ray: Ray = None,
+    threads: Threads = None,
+) -> None:
+    """Search the values of a recipe's fields that do best on validation parts."""
+    _compute_on(threads)
+    space = read_space(search)
+    from training import runs
+    from training.sweep import Sweep
+    from training.sweep_plan import Plan
+
+    plan = Plan(recipe, tuple(changes or ()), space, trials, batch, seed, store)
+    searched = plan.check()
+    dataset = load_dataset(data)
+    if folds is not None:
+        dataset = dataset.select_folds(folds.split(","))
+    with _to_be_resumed(), _places(ray, threads) as places, show_progress(complaints) as begin:
+        run = runs.prepare_dataset(searched, dataset, split, strict, cache, begin, places)
+        found = Sweep(plan, run, dataset, out, resume)
+        for trial in found.search(strict, split, cache, places, begin):
+            line = tables.trial_in_words(trial)
+            complaints.print(line, highlight=False, markup=False, soft_wrap=True)
+    _print_unreadable(run.data.unreadable)
+    found.write(_command_line())
+    console.print(tables.sweep_table(found.trials))
+    if importances := found.importances():
+        console.print(tables.importance_table(importances))
+    best = found.folder / "best.toml"
+    honest = tables.optimism_in_words(len(found.trials), shlex.quote(str(best)), data)
+    complaints.print(f"[yellow]{escape(honest)}[/yellow]", soft_wrap=True)
+    console.print(f"Best recipe: {best}", markup=False, soft_wrap=True)
+
+
+@application.command()
 def compare(
     runs: Annotated[
         list[str],
@@ -258,7 +340,7 @@ def main() -> None:
     """Run the command line; a foreseen failure is one sentence and exit status 1."""
     compute_on_one_thread()
     try:
-        application()
+        application(args=with_address(sys.argv[1:]))
     except (DatasetError, RecipeError, RunError, HarkError) as error:
         _complain(str(error))
     except OSError as error:
@@ -299,6 +381,34 @@ def _to_be_resumed() -> Iterator[None]:
         sentence = f"hark-train: interrupted; what is done is kept. Go on with: {command}"
         complaints.print(sentence, highlight=False, markup=False, soft_wrap=True)
         raise typer.Exit(130) from None
+
+
+def with_address(arguments: list[str]) -> list[str]:
+    """Write out the address that `--ray` alone stands for: Typer has no options like that."""
+    written = []
+    for place, argument in enumerate(arguments):
+        written.append(argument)
+        if argument == "--ray" and (arguments[place + 1 : place + 2] or ["-"])[0].startswith("-"):
+            written.append("local")
+    return written
+
+
+def _compute_on(threads: int | None) -> None:
+    """Have TensorFlow, where it is not imported yet, compute on so many threads."""
+    if threads is not None:
+        os.environ.update(thread_environment(threads))
+
+
+@contextmanager
+def _places(ray: str | None, threads: int | None) -> Iterator[Places]:
+    """Return who works: this machine, or a Ray cluster while the context lasts."""
+    if ray is None:
+        yield here()
+        return
+    from training.ray_workers import cluster
+
+    with cluster(ray, threads) as places:
+        yield places
 
 
 def _command_line() -> str:

@@ -20,13 +20,14 @@ from training.calibration import (
     measure_marks,
     pool_outputs,
 )
-from training.evaluate import Metrics, Predictions, measure, pool_predictions
+from training.evaluate import Metrics, measure, pool_predictions
 from training.features_cache import DatasetFeatures
 from training.recipe import Recipe
-from training.rounds import FittedRound, fit_round, test_round
+from training.rounds import FittedRound, RoundWork, TestWork, fit_round, test_round
 from training.run_folder import RunFolder
 from training.splits import Folds
 from training.time_left import with_time_left
+from training.workers import InThisProcess, ToldHere, Workers, counted
 
 
 class RoundResult(BaseModel):
@@ -83,33 +84,46 @@ def cross_validate(
     labels: list[str],
     begin: Begin = silent,
     keep: RunFolder | None = None,
+    workers: Workers | None = None,
 ) -> CrossValidation:
     """Fit, calibrate and test a model for each part of the data.
+
+    Args:
+        recipe: decides the models.
+        data: all clips.
+        folds: which of them are in each part.
+        labels: what the models' outputs mean, in order.
+        begin: is told how it goes on.
+        keep: keeps the fits' checkpoints.
+        workers: who fits and tests; by default this process, one part after the other.
 
     Returns:
         The rounds, with `epochs` being the median of theirs: for how long to fit on everything.
     """
+    workers = workers or InThisProcess()
     turns = folds.rounds()
     n_fits = sum(2 if len(turn.validation) else 1 for turn in turns)
-    begin_fit = with_time_left(begin, n_fits, recipe.training.epochs)
-    rounds = [fit_round(recipe, data, turn, labels, begin_fit, keep) for turn in turns]
+    begin_fit = ToldHere(with_time_left(begin, n_fits, recipe.training.epochs))
+    fits = [RoundWork(recipe, turn, labels, begin_fit, keep) for turn in turns]
+    rounds = counted(workers.run(fit_round, data, fits), begin("folds fitted", len(turns)))
     calibrations = [calibration_without(fitted, rounds) for fitted in rounds]
-
-    def test(fitted: FittedRound, calibration: Calibration | None) -> Predictions:
-        return test_round(recipe, data, fitted, labels, calibration, begin)
-
-    uncalibrated = pool_predictions([test(fitted, None) for fitted in rounds])
-    by_round = [test(*each) for each in zip(rounds, calibrations, strict=True)]
+    tests = [
+        TestWork(recipe, fitted, labels, calibration, ToldHere(begin))
+        for fitted, calibration in zip(rounds, calibrations, strict=True)
+    ]
+    answers = counted(workers.run(test_round, data, tests), begin("folds tested", len(turns)))
+    uncalibrated = pool_predictions([each.uncalibrated for each in answers])
+    by_round = [each.calibrated for each in answers]
     tested = pool_predictions(by_round)
     results = [
         RoundResult(
             test=fitted.turn.name,
             epochs=fitted.epochs,
             calibration=calibration,
-            metrics=measure(answers, labels),
+            metrics=measure(predictions, labels),
             history=fitted.history,
         )
-        for fitted, calibration, answers in zip(rounds, calibrations, by_round, strict=True)
+        for fitted, calibration, predictions in zip(rounds, calibrations, by_round, strict=True)
     ]
     accuracies = [result.metrics.accuracy for result in results]
     return CrossValidation(

@@ -7,10 +7,8 @@ and the libraries below it. A file that moves keeps its entry, and a changed fro
 import hashlib
 import json
 import os
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from importlib.metadata import version
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Final
 
@@ -23,10 +21,10 @@ from app.audio.limits import DecodeLimits
 from app.audio.spec import FrontEndSpec
 from app.errors import AudioError
 from app.inference.arrays import DamagedArraysError, load_arrays
-from app.inference.threads import available_processors
 from app.progress import Advance
 from training.datasets import Clip, Dataset
 from training.source_code import source_code
+from training.workers import ProcessPool, Workers
 from training.written_whole import written_whole
 
 # Training clips are the trainer's own: no limit but what memory holds.
@@ -96,7 +94,7 @@ def extract_features(
     spec: FrontEndSpec,
     cache: Path,
     advance: Advance = lambda _note: None,
-    processes: int | None = None,
+    workers: Workers | None = None,
 ) -> DatasetFeatures:
     """Compute the features of every clip, or take them from the cache.
 
@@ -105,26 +103,20 @@ def extract_features(
         spec: what to compute.
         cache: a folder, made where it does not exist.
         advance: called once for each clip that is done.
-        processes: how many clips are worked on at a time; the processors' number by default.
+        workers: who does the work; by default as many processes as there are processors.
     """
     front_end = FrontEnd.build(spec)
     folder = cache / "features" / digest_of(spec)
-    folder.mkdir(parents=True, exist_ok=True)
     readable: list[tuple[Clip, NDArray[np.float32], NDArray[np.float64]]] = []
     unreadable: list[UnreadableClip] = []
-    with ProcessPoolExecutor(
-        processes or available_processors(),
-        mp_context=get_context("spawn"),
-        initializer=_start_worker,
-        initargs=(front_end, folder),
-    ) as pool:
-        results = pool.map(_features_of_file, (clip.path for clip in dataset.clips), chunksize=8)
-        for clip, result in zip(dataset.clips, results, strict=True):
-            if isinstance(result, str):
-                unreadable.append(UnreadableClip(clip.path, result))
-            else:
-                readable.append((clip, *result))
-            advance("")
+    paths = [clip.path for clip in dataset.clips]
+    results = (workers or ProcessPool()).run(_features_of_file, (front_end, folder), paths)
+    for clip, result in zip(dataset.clips, results, strict=True):
+        if isinstance(result, str):
+            unreadable.append(UnreadableClip(clip.path, result))
+        else:
+            readable.append((clip, *result))
+        advance("")
     return _gather(readable, unreadable, spec)
 
 
@@ -146,20 +138,11 @@ def _gather(
     )
 
 
-# What follows runs in the pool's processes.
-
-_worker: tuple[FrontEnd, Path] | None = None
-
-
-def _start_worker(front_end: FrontEnd, folder: Path) -> None:
-    global _worker  # a pool's process has no other place to keep what it was given
-    _worker = (front_end, folder)
-
-
-def _features_of_file(path: Path) -> tuple[NDArray[np.float32], NDArray[np.float64]] | str:
+def _features_of_file(
+    given: tuple[FrontEnd, Path], path: Path
+) -> tuple[NDArray[np.float32], NDArray[np.float64]] | str:
     """Return features and audio seconds of a file's windows, or the reason why there are none."""
-    assert _worker is not None
-    front_end, folder = _worker
+    front_end, folder = given
     try:
         data = path.read_bytes()
     except OSError as error:
@@ -192,6 +175,7 @@ def write_entry(
     path: Path, features: NDArray[np.float32], audio_seconds: NDArray[np.float64]
 ) -> None:
     """Write an entry so that another process sees it whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)  # here: another machine may have its own cache
     with written_whole(path) as file:
         np.savez(file, features=features, audio_seconds=audio_seconds)
 

@@ -1,7 +1,8 @@
 """Fitting one model on features: a recipe, examples, and perhaps a validation set."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -77,16 +78,44 @@ def fit_model(
         validation_data=PlainBatches(validation) if validation else None,
     )
     best_epoch = stopping.best_epoch + 1 if validation else n_epochs
-    # A fresh model over the same layers: saved without the optimizer, which is twice their size.
-    plain = keras.Model(model.inputs, model.outputs, name=model.name)
-    return FittedModel(plain, best_epoch, saving.history)
+    return FittedModel(_plain(recipe, examples, model), best_epoch, saving.history)
+
+
+def _plain(recipe: Recipe, examples: Examples, model: Any) -> Any:
+    """Return what is kept of a fitted model: in float32, and without the optimizer.
+
+    That is twice the size of the layers.
+    """
+    if not recipe.training.mixed_precision:
+        return keras.Model(model.inputs, model.outputs, name=model.name)
+    plain = _model(recipe, examples)
+    plain.set_weights(model.get_weights())
+    return plain
+
+
+@contextmanager
+def _precision(training: Training) -> Iterator[None]:
+    """Have layers that are made in this context compute in float16, where the recipe says so.
+
+    Weights stay in float32, and Keras scales the loss, so that small gradients do not vanish.
+    """
+    before = keras.mixed_precision.dtype_policy()
+    if training.mixed_precision:
+        keras.mixed_precision.set_dtype_policy("mixed_float16")
+    try:
+        yield
+    finally:
+        keras.mixed_precision.set_dtype_policy(before)
+
+
+def _model(recipe: Recipe, examples: Examples) -> Any:
+    return build_model(recipe.model, recipe.front_end, examples.targets.shape[1], examples.features)
 
 
 def _compiled_model(recipe: Recipe, examples: Examples, n_epochs: int, steps_per_epoch: int) -> Any:
     training = recipe.training
-    model = build_model(
-        recipe.model, recipe.front_end, examples.targets.shape[1], examples.features
-    )
+    with _precision(training):
+        model = _model(recipe, examples)
     model.compile(
         optimizer=_optimizer(training, n_epochs, steps_per_epoch),
         loss=keras.losses.CategoricalCrossentropy(label_smoothing=training.label_smoothing),

@@ -7,4 +7,7 @@ tensorflow = import_tensorflow()
 import keras  # noqa: E402
 from keras import layers  # noqa: E402
 
+# A process fits many models, and each is traced anew: TensorFlow takes that for a mistake.
+tensorflow.get_logger().setLevel("ERROR")
+
 __all__ = ["keras", "layers", "tensorflow"]

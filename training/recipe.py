@@ -33,7 +33,8 @@ class Training(RecipeTable):
     the running mean of the weights after each step, of which that share stays (0 is none of it).
     The learning rate rises over `warmup_epochs`, then falls along a half cosine to zero at the end
     of `epochs`, or stays (`constant`). On a validation set, fitting stops `patience` epochs after
-    the lowest loss, though never before `min_epochs`.
+    the lowest loss, though never before `min_epochs`. With `mixed_precision`, layers compute in
+    float16 while the model is fitted; what is kept is in float32.
     """
 
     epochs: int = Field(ge=1)
@@ -47,6 +48,7 @@ class Training(RecipeTable):
     weight_decay: float = Field(0.0, ge=0)
     average_weights: float = Field(0.0, ge=0, lt=1)
     label_smoothing: float = Field(0.0, ge=0, lt=1)
+    mixed_precision: bool = False
     seed: int = 0
 
     @model_validator(mode="after")
@@ -114,28 +116,47 @@ def load_recipe(
         RecipeError: there is none, or it does not validate.
         ModelError: its starting point is not in the store, or is refused.
     """
-    path = Path(name_or_path)
-    if path.suffix != ".toml":
-        path = RECIPES_FOLDER / f"{name_or_path}.toml"
-        if name_or_path not in recipe_names():
-            raise RecipeError(
-                f"there is no recipe {name_or_path!r}; there is: {', '.join(recipe_names())}, or "
-                "give the path of a .toml file"
-            )
+    path = _path_of(name_or_path)
     try:
-        tables = tomllib.loads(path.read_text(encoding="utf-8"))
-        for change in changes:
-            _apply(change, tables)
+        tables = read_tables(name_or_path, changes)
         if isinstance(tables.get("starting_point"), str):
             _start_from(tables["starting_point"], ModelStore(store), tables)
         return Recipe.model_validate(tables)
-    except OSError as error:
-        raise RecipeError(f"{path} cannot be read: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, TypeError) as error:
+    except TypeError as error:
         raise RecipeError(f"{path}: {error}") from error
     except ValidationError as error:
         lines = (f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
         raise RecipeError(f"{path}: " + "; ".join(lines)) from error
+
+
+def read_tables(name_or_path: str, changes: Sequence[str] = ()) -> dict[str, Any]:
+    """Read a recipe's tables as they are written, with some fields set, and validate nothing.
+
+    Raises:
+        RecipeError: there is no such recipe, it is no TOML, or a change sets no field.
+    """
+    path = _path_of(name_or_path)
+    try:
+        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise RecipeError(f"{path} cannot be read: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise RecipeError(f"{path}: {error}") from error
+    for change in changes:
+        _apply(change, tables)
+    return tables
+
+
+def _path_of(name_or_path: str) -> Path:
+    path = Path(name_or_path)
+    if path.suffix == ".toml":
+        return path
+    if name_or_path not in recipe_names():
+        raise RecipeError(
+            f"there is no recipe {name_or_path!r}; there is: {', '.join(recipe_names())}, or "
+            "give the path of a .toml file"
+        )
+    return RECIPES_FOLDER / f"{name_or_path}.toml"
 
 
 def _apply(change: str, tables: dict[str, Any]) -> None:

@@ -17,15 +17,35 @@ from app.inference.classifier import Classifier
 from app.inference.engine import Engine
 from app.inference.keras_engine import KerasEngine
 from app.inference.store import ModelReference
-from app.progress import Begin
+from app.progress import Begin, silent
 from training.calibration import ClipOutputs, outputs_of
 from training.evaluate import Predictions, predict
 from training.examples import select_examples
 from training.features_cache import DatasetFeatures
 from training.fit import FittedModel, fit_model, report_epochs
+from training.keras_import import tensorflow
 from training.recipe import Recipe
 from training.run_folder import RunFolder
 from training.splits import Round
+
+
+@dataclass(frozen=True, slots=True)
+class RoundWork:
+    """What a round takes beside the data. It can be carried to another process.
+
+    Attributes:
+        recipe: decides the model.
+        turn: which clips are fitted on, stop the fit, and test.
+        labels: what the model's outputs mean, in order.
+        begin: is told how the fits go on.
+        keep: keeps their checkpoints, where a run has a folder for them.
+    """
+
+    recipe: Recipe
+    turn: Round
+    labels: list[str]
+    begin: Begin = silent
+    keep: RunFolder | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,102 +54,117 @@ class FittedRound:
 
     Attributes:
         turn: which clips are its test part.
-        engine: runs the model that was fitted on all others.
+        model: the `.keras` file of the model that was fitted on all others.
         epochs: for how long that was.
         history: loss and accuracy after each epoch of the model that was stopped early.
         outputs: what the model says of the test part's windows.
     """
 
     turn: Round
-    engine: Engine
+    model: bytes
     epochs: int
     history: dict[str, list[float]]
     outputs: ClipOutputs
 
 
-def fit_round(
-    recipe: Recipe,
-    data: DatasetFeatures,
-    turn: Round,
-    labels: list[str],
-    begin: Begin,
-    keep: RunFolder | None = None,
-) -> FittedRound:
+@dataclass(frozen=True, slots=True)
+class TestWork:
+    """A round that is fitted, what to test it with, and who is told."""
+
+    recipe: Recipe
+    fitted: FittedRound
+    labels: list[str]
+    calibration: Calibration
+    begin: Begin = silent
+
+
+@dataclass(frozen=True, slots=True)
+class TestedRound:
+    """What a round's model says of its test part, without and with calibration."""
+
+    uncalibrated: Predictions
+    calibrated: Predictions
+
+
+def fit_round(data: DatasetFeatures, work: RoundWork) -> FittedRound:
     """Fit one round's models, going on from the checkpoints that a run's folder keeps."""
-    validated = _stop_early(recipe, data, turn, labels, begin, keep)
-    fitted = _fit_again(recipe, data, turn, labels, validated, begin, keep)
-    engine = _saved_and_reloaded(recipe, fitted)
+    validated = stop_early(data, work)
+    fitted = _fit_again(data, work, validated)
+    model = _saved(fitted)
+    engine = _engine_of(model, work.recipe)
     return FittedRound(
-        turn=turn,
-        engine=engine,
+        turn=work.turn,
+        model=model,
         epochs=fitted.epochs,
         history=(validated or fitted).history,
-        outputs=outputs_of(engine, data, turn.test, labels),
+        outputs=outputs_of(engine, data, work.turn.test, work.labels),
     )
 
 
-def test_round(
-    recipe: Recipe,
-    data: DatasetFeatures,
-    fitted: FittedRound,
-    labels: list[str],
-    calibration: Calibration | None,
-    begin: Begin,
-) -> Predictions:
+def test_round(data: DatasetFeatures, work: TestWork) -> TestedRound:
     """Classify a round's test part from its files' bytes, as serving would."""
-    front_end = FrontEnd.build(recipe.front_end)
-    reference = ModelReference(recipe.name, 1)
-    classifier = Classifier(reference, labels, front_end, fitted.engine, calibration)
-    clips = [data.clips[clip] for clip in fitted.turn.test]
-    what = "testing" if calibration is None else "testing calibrated"
-    return predict(classifier, clips, begin(f"fold {fitted.turn.name}: {what}", len(clips)))
+    front_end = FrontEnd.build(work.recipe.front_end)
+    engine = _engine_of(work.fitted.model, work.recipe)
+    clips = [data.clips[clip] for clip in work.fitted.turn.test]
+
+    def answers(calibration: Calibration | None, what: str) -> Predictions:
+        reference = ModelReference(work.recipe.name, 1)
+        classifier = Classifier(reference, work.labels, front_end, engine, calibration)
+        advance = work.begin(f"fold {work.fitted.turn.name}: {what}", len(clips))
+        return predict(classifier, clips, advance)
+
+    return TestedRound(answers(None, "testing"), answers(work.calibration, "testing calibrated"))
 
 
-def _stop_early(
-    recipe: Recipe,
-    data: DatasetFeatures,
-    turn: Round,
-    labels: list[str],
-    begin: Begin,
-    keep: RunFolder | None,
-) -> FittedModel | None:
+def stop_early(data: DatasetFeatures, work: RoundWork) -> FittedModel | None:
     """Fit on the training parts until the validation part says stop; None where there is none."""
+    turn, labels, recipe = work.turn, work.labels, work.recipe
     if len(turn.validation) == 0:
         return None
+    what = f"fold {turn.name}: counting epochs"
     return fit_model(
         recipe,
         select_examples(data, turn.train, labels, with_variants=True),
         select_examples(data, turn.validation, labels),
-        on_epoch=report_epochs(begin(f"fold {turn.name}: counting epochs", recipe.training.epochs)),
-        checkpoint=None if keep is None else keep.checkpoint(f"fold {turn.name} counting epochs"),
+        on_epoch=report_epochs(work.begin(what, recipe.training.epochs)),
+        checkpoint=_checkpoint(work, f"fold {turn.name} counting epochs"),
     )
 
 
 def _fit_again(
-    recipe: Recipe,
-    data: DatasetFeatures,
-    turn: Round,
-    labels: list[str],
-    validated: FittedModel | None,
-    begin: Begin,
-    keep: RunFolder | None,
+    data: DatasetFeatures, work: RoundWork, validated: FittedModel | None
 ) -> FittedModel:
     """Fit on all but the test part, for as many epochs as were best, else as the recipe has."""
+    turn, recipe = work.turn, work.recipe
     epochs = recipe.training.epochs if validated is None else validated.epochs
+    fitted_on = np.concatenate([turn.train, turn.validation])
     return fit_model(
         recipe,
-        select_examples(
-            data, np.concatenate([turn.train, turn.validation]), labels, with_variants=True
-        ),
+        select_examples(data, fitted_on, work.labels, with_variants=True),
         epochs=epochs,
-        on_epoch=report_epochs(begin(f"fold {turn.name}: fitting", epochs)),
-        checkpoint=None if keep is None else keep.checkpoint(f"fold {turn.name} fitting"),
+        on_epoch=report_epochs(work.begin(f"fold {turn.name}: fitting", epochs)),
+        checkpoint=_checkpoint(work, f"fold {turn.name} fitting"),
     )
 
 
-def _saved_and_reloaded(recipe: Recipe, fitted: FittedModel) -> Engine:
-    """Return an engine for a model, by way of a file, as serving would."""
+def _checkpoint(work: RoundWork, fit: str) -> Path | None:
+    return work.keep.checkpoint(fit) if work.keep is not None and work.keep.is_here else None
+
+
+def _saved(fitted: FittedModel) -> bytes:
+    """Return a model's `.keras` file."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.keras"
         fitted.model.save(path)
+        return path.read_bytes()
+
+
+def _engine_of(model: bytes, recipe: Recipe) -> Engine:
+    """Return an engine for a model, by way of a file, as serving would."""
+    # At work before there is an engine, which has it compute on one thread where it is not: then
+    # the result would depend on what a process has done before.
+    tensorflow.config.list_logical_devices()
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.keras"
+        path.write_bytes(model)
         return KerasEngine(path, recipe.front_end.feature_shape)

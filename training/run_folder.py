@@ -53,6 +53,11 @@ class RunFolder:
         self._unfinished.mkdir(parents=True, exist_ok=True)
         identity_path.write_text(json.dumps(identity))
 
+    @property
+    def is_here(self) -> bool:
+        """Whether this machine has the folder: another one that fits for the run may not."""
+        return self._unfinished.is_dir()
+
     def checkpoint(self, fit: str) -> Path:
         """Return where a fit's checkpoint is kept."""
         return self._unfinished / f"{quote(fit, safe=' ')}.npz"

@@ -31,6 +31,7 @@ from training.recipe_error import RecipeError
 from training.run_folder import RunFolder, identity_of
 from training.splits import Folds, SplitKind, make_folds
 from training.versions import find_version
+from training.workers import Places, here
 
 _MAX_LISTED: Final = 20
 _N_EXAMPLES: Final = 256  # real windows on which a version's engines are compared
@@ -67,6 +68,7 @@ def prepare(
     strict: bool,
     cache: Path | None,
     begin: Begin,
+    places: Places | None = None,
 ) -> Run:
     """Read a data set, refuse bad splits before any work, and compute its features.
 
@@ -75,7 +77,7 @@ def prepare(
         RecipeError: the recipe's augmentation does not suit the data.
         UnreadableClipsError: files cannot be read, and that is not to be, or most cannot.
     """
-    return prepare_dataset(recipe, load_dataset(path), split, strict, cache, begin)
+    return prepare_dataset(recipe, load_dataset(path), split, strict, cache, begin, places)
 
 
 def prepare_dataset(
@@ -85,6 +87,7 @@ def prepare_dataset(
     strict: bool,
     cache: Path | None,
     begin: Begin,
+    places: Places | None = None,
 ) -> Run:
     """Do what `prepare` does, of a data set that is read."""
     if recipe.augmentation.waveform is not None:
@@ -95,6 +98,7 @@ def prepare_dataset(
         recipe.front_end,
         cache or default_cache_folder(),
         begin("computing features", len(dataset.clips)),
+        (places or here()).files,
     )
     if (data.unreadable and strict) or 2 * len(data.unreadable) > len(dataset.clips):
         raise UnreadableClipsError(data.unreadable)
@@ -102,10 +106,10 @@ def prepare_dataset(
     if len(readable.labels) < 2:
         raise DatasetError("fewer than two labels have a readable clip")
     folds = make_folds(readable, split, recipe.training.seed)
-    return with_variants(Run(recipe, readable, data, folds), cache, begin)
+    return with_variants(Run(recipe, readable, data, folds), cache, begin, places)
 
 
-def with_variants(run: Run, cache: Path | None, begin: Begin) -> Run:
+def with_variants(run: Run, cache: Path | None, begin: Begin, places: Places | None = None) -> Run:
     """Return a run with the variants that its recipe asks for, and no others."""
     plan = run.recipe.augmentation.waveform
     variants = None
@@ -118,6 +122,7 @@ def with_variants(run: Run, cache: Path | None, begin: Begin) -> Run:
             run.recipe.training.seed,
             cache or default_cache_folder(),
             begin("computing variants", len(run.data.clips)),
+            (places or here()).files,
         )
     return replace(run, data=replace(run.data, variants=variants))
 
@@ -128,9 +133,12 @@ def open_folder(run: Run, folder: Path | None, resume: bool) -> RunFolder:
     return RunFolder(identity, folder, f"{run.recipe.name}-{run.dataset.name}", resume)
 
 
-def cross_validate_run(run: Run, begin: Begin, keep: RunFolder | None = None) -> CrossValidation:
-    """Cross-validate a run's recipe on its data."""
-    return cross_validate(run.recipe, run.data, run.folds, run.dataset.labels, begin, keep)
+def cross_validate_run(
+    run: Run, begin: Begin, keep: RunFolder | None = None, places: Places | None = None
+) -> CrossValidation:
+    """Cross-validate a run's recipe on its data; fits are done here, or where they have a place."""
+    fits = (places or here()).fits
+    return cross_validate(run.recipe, run.data, run.folds, run.dataset.labels, begin, keep, fits)
 
 
 def fit_and_export(

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+import shlex
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
 from rich.markup import escape
 from rich.table import Table
@@ -16,6 +19,9 @@ if TYPE_CHECKING:  # several of these import TensorFlow or matplotlib, which a t
     from training.evaluate import Metrics
     from training.features_cache import UnreadableClip
     from training.recipe import Described
+    from training.sweep_trials import Trial
+
+N_BEST: Final = 10  # trials of a sweep that are shown
 
 
 def label_table(audit: Audit) -> Table:
@@ -205,3 +211,63 @@ def ablation_by_label_table(arms: Sequence[Arm]) -> Table:
         gains = (f"{100 * (arm.by_label[label] - recall):+.1f}" for arm in arms[1:])
         table.add_row(escape(label), f"{recall:.3f}", *gains)
     return table
+
+
+def trial_in_words(trial: Trial) -> str:
+    """Say on one line what a trial of a sweep came to."""
+    values = ", ".join(f"{field}={_short(text)}" for field, text in trial.values.items())
+    if trial.accuracy is None:
+        return f"trial {trial.number}: {values}: refused: {trial.reason}"
+    n_rounds = len(trial.epochs)
+    ended = f" (ended early, after {n_rounds} fold{'s' if n_rounds > 1 else ''})"
+    shown = f"trial {trial.number}: {values}: {trial.accuracy:.4f}"
+    return shown + ended if trial.state == "pruned" else shown
+
+
+def sweep_table(trials: Sequence[Trial]) -> Table:
+    """Show the best trials of a sweep, of those that were fitted to the end."""
+    complete = [trial for trial in trials if trial.state == "complete"]
+    complete.sort(key=lambda trial: trial.accuracy or 0.0, reverse=True)
+    counts = Counter(trial.state for trial in trials)
+    caption = (
+        f"{len(trials)} trials: {counts['complete']} fitted, {counts['pruned']} ended early, "
+        f"{counts['refused']} refused"
+    )
+    table = Table(title="best on validation parts", caption=caption)
+    table.add_column("trial", justify="right")
+    table.add_column("accuracy", justify="right")
+    table.add_column("epochs", justify="right")
+    for field in complete[0].values if complete else ():
+        table.add_column(escape(field.rpartition(".")[2]), justify="right", overflow="fold")
+    for trial in complete[:N_BEST]:
+        values = (escape(_short(text)) for text in trial.values.values())
+        epochs = " ".join(map(str, trial.epochs))
+        table.add_row(str(trial.number), f"{trial.accuracy:.4f}", epochs, *values)
+    return table
+
+
+def importance_table(importances: Mapping[str, float]) -> Table:
+    """Show each field's share in what made a sweep's trials differ."""
+    table = Table(title="what made the difference")
+    table.add_column("field")
+    table.add_column("share", justify="right")
+    for field, share in sorted(importances.items(), key=lambda item: -item[1]):
+        table.add_row(escape(field), f"{share:.0%}")
+    return table
+
+
+def optimism_in_words(n_trials: int, best: str, data: Path) -> str:
+    """Say what the best of several accuracies is worth, and how to get an honest figure."""
+    return (
+        f"The best of {n_trials} validation accuracies is optimistic: it was chosen among them. "
+        f"The cross-validated figure is given by: hark-train cross-validate {best} --data "
+        f"{shlex.quote(str(data))} (its test folds that --folds kept from the sweep are unspoilt)"
+    )
+
+
+def _short(text: str) -> str:
+    """Return a number in four digits; whole ones, and words, as they are."""
+    try:
+        return text if text.lstrip("-").isdecimal() else f"{float(text):.4g}"
+    except ValueError:
+        return text

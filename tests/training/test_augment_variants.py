@@ -19,8 +19,9 @@ from training.examples import AugmentedBatches, select_examples
 from training.features_cache import DatasetFeatures, Variants, extract_features
 from training.recipe import Recipe
 from training.recipe_error import RecipeError
-from training.rounds import FittedRound, fit_round
+from training.rounds import FittedRound, RoundWork, fit_round
 from training.splits import make_folds
+from training.workers import ProcessPool
 
 pytestmark = SAVING_WARNS
 
@@ -53,7 +54,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def data(sounds: Dataset, tiny_recipe: Recipe, cache: Path) -> DatasetFeatures:
-    return extract_features(sounds, tiny_recipe.front_end, cache, processes=1)
+    return extract_features(sounds, tiny_recipe.front_end, cache, workers=ProcessPool(1))
 
 
 def variants_of(
@@ -71,7 +72,7 @@ def variants_of(
         WaveformAugmentation.model_validate(values),
         seed,
         cache,
-        processes=processes,
+        workers=ProcessPool(processes),
     )
 
 
@@ -257,7 +258,7 @@ def test_an_epoch_is_as_long_as_the_clips_whatever_the_variants_are(
 
 
 def first_round(run: runs.Run, data: DatasetFeatures) -> FittedRound:
-    return fit_round(run.recipe, data, run.folds.rounds()[0], list(LABELS), silent)
+    return fit_round(data, RoundWork(run.recipe, run.folds.rounds()[0], list(LABELS)))
 
 
 def spoilt(run: runs.Run, clips: np.ndarray[Any, Any]) -> DatasetFeatures:

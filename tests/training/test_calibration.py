@@ -30,6 +30,7 @@ from training.calibration import (
 )
 from training.datasets import load_dataset
 from training.features_cache import DatasetFeatures, extract_features
+from training.workers import ProcessPool
 
 N_LABELS = 4
 
@@ -257,7 +258,7 @@ def test_marks_are_counted() -> None:
 def data(tiny: TinyModel) -> DatasetFeatures:
     """The tiny model's features, from its cache."""
     spec = tiny.open().manifest.front_end_spec
-    return extract_features(load_dataset(tiny.data), spec, tiny.cache, processes=1)
+    return extract_features(load_dataset(tiny.data), spec, tiny.cache, workers=ProcessPool(1))
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,6 @@ import pytest
 
 from app.inference.artifact import Calibration
 from app.inference.store import ModelReference
-from app.progress import silent
 from tests.tiny_model import LABELS, SAVING_WARNS, TinyModel
 from training.calibration import Marks, fit_calibration, pool_outputs
 from training.cross_validation import CrossValidation, cross_validate
@@ -15,8 +14,9 @@ from training.datasets import Clip, Dataset, load_dataset
 from training.features_cache import DatasetFeatures, extract_features
 from training.model_card import model_card
 from training.recipe import Recipe
-from training.rounds import FittedRound, fit_round
+from training.rounds import FittedRound, RoundWork, fit_round
 from training.splits import Folds, make_folds
+from training.workers import ProcessPool
 
 pytestmark = SAVING_WARNS
 
@@ -25,7 +25,7 @@ pytestmark = SAVING_WARNS
 def data(tiny: TinyModel, tiny_recipe: Recipe) -> DatasetFeatures:
     """The tiny model's features, from its cache."""
     dataset = load_dataset(tiny.data)
-    return extract_features(dataset, tiny_recipe.front_end, tiny.cache, processes=1)
+    return extract_features(dataset, tiny_recipe.front_end, tiny.cache, workers=ProcessPool(1))
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +45,7 @@ def parts(data: DatasetFeatures, *names: str) -> Folds:
 
 def first_fitted(recipe: Recipe, data: DatasetFeatures) -> FittedRound:
     turn = parts(data, "1", "2", "3").rounds()[0]
-    return fit_round(recipe, data, turn, list(LABELS), silent)
+    return fit_round(data, RoundWork(recipe, turn, list(LABELS)))
 
 
 def test_the_test_part_takes_no_part_in_what_its_model_says(
@@ -80,7 +80,7 @@ def test_each_epoch_tells_how_long_all_fits_will_take(data: DatasetFeatures, has
 
 def test_a_round_is_calibrated_by_the_others(data: DatasetFeatures, hasty: Recipe) -> None:
     turns = parts(data, "1", "2", "3").rounds()
-    rounds = [fit_round(hasty, data, turn, list(LABELS), silent) for turn in turns]
+    rounds = [fit_round(data, RoundWork(hasty, turn, list(LABELS))) for turn in turns]
     result = cross_validate(hasty, data, parts(data, "1", "2", "3"), list(LABELS))
     for place, turn in enumerate(result.rounds):
         others = [fitted.outputs for other, fitted in enumerate(rounds) if other != place]

@@ -13,6 +13,7 @@ from tests.tiny_model import sound, wav
 from training.datasets import Clip, Dataset
 from training.features_cache import DatasetFeatures, default_cache_folder, extract_features
 from training.recipe import Recipe
+from training.workers import ProcessPool
 
 SECONDS = {"short": 0.4, "long": 2.5, "again": 1.0}
 
@@ -35,7 +36,7 @@ def spec(tiny_recipe: Recipe) -> FrontEndSpec:
 
 
 def extract(dataset: Dataset, spec: FrontEndSpec, cache: Path) -> DatasetFeatures:
-    return extract_features(dataset, spec, cache, processes=1)
+    return extract_features(dataset, spec, cache, workers=ProcessPool(1))
 
 
 def entries(cache: Path) -> dict[Path, int]:
@@ -144,7 +145,7 @@ def test_damaged_entries_are_made_anew(sounds: Dataset, spec: FrontEndSpec, tmp_
 
 def test_progress_is_told_clip_by_clip(sounds: Dataset, spec: FrontEndSpec, tmp_path: Path) -> None:
     notes: list[str] = []
-    extract_features(sounds, spec, tmp_path / "cache", notes.append, processes=2)
+    extract_features(sounds, spec, tmp_path / "cache", notes.append, workers=ProcessPool(2))
     assert len(notes) == 3
 
 

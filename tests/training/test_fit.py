@@ -12,6 +12,8 @@ from typing import Any, get_args
 import numpy as np
 import pytest
 
+from app.inference.keras_engine import KerasEngine
+from app.inference.onnx_engine import OnnxEngine
 from app.inference.store import ModelStore
 from tests.tiny_model import (
     FOLDS,
@@ -26,7 +28,10 @@ from training.datasets import Clip, load_dataset
 from training.examples import Examples, select_examples
 from training.features_cache import DatasetFeatures, extract_features
 from training.fit import FittedModel, fit_model, report_epochs
+from training.keras_import import keras
+from training.onnx_conversion import write_onnx
 from training.recipe import Recipe, Training
+from training.workers import ProcessPool
 
 pytestmark = SAVING_WARNS
 
@@ -200,7 +205,7 @@ def test_the_card_shows_pictures_that_are_there(tiny: TinyModel, card: str) -> N
 def data(tiny: TinyModel, tiny_recipe: Recipe) -> DatasetFeatures:
     """The tiny model's features, from its cache."""
     dataset = load_dataset(tiny.data)
-    return extract_features(dataset, tiny_recipe.front_end, tiny.cache, processes=1)
+    return extract_features(dataset, tiny_recipe.front_end, tiny.cache, workers=ProcessPool(1))
 
 
 def examples_of_folds(data: DatasetFeatures, *folds: str) -> Examples:
@@ -317,3 +322,41 @@ def test_averaged_weights_are_what_is_kept(fit: Fit) -> None:
     (kernel,) = (index for index, w in enumerate(weights(began)) if w.ndim == 4)
     assert np.abs(weights(averaged)[kernel] - weights(began)[kernel]).max() < 0.0501
     assert np.abs(weights(moved)[kernel] - weights(began)[kernel]).max() > 0.1
+
+
+def test_mixed_precision_is_for_the_fit_alone(fit: Fit, data: DatasetFeatures) -> None:
+    """Other sums than in float32, and a model that computes in float32 as if there were none."""
+    plain, mixed = fit(epochs=4), fit(epochs=4, mixed_precision=True)
+    assert mixed.history["loss"] != plain.history["loss"]
+    assert mixed.history["loss"][-1] < mixed.history["loss"][0]
+    assert keras.mixed_precision.dtype_policy().name == "float32"
+    assert {layer.compute_dtype for layer in mixed.model.layers} == {"float32"}
+    assert {str(weight.dtype) for weight in mixed.model.trainable_weights} == {"float32"}
+
+
+def test_a_fit_in_mixed_precision_goes_on_from_its_checkpoint(
+    data: DatasetFeatures, tiny_recipe: Recipe, tmp_path: Path
+) -> None:
+    recipe = recipe_with(
+        tiny_recipe, mixed_precision=True, average_weights=0.5, schedule="constant", epochs=4
+    )
+    examples = examples_of_folds(data, "1")
+    whole = fit_model(recipe, examples)
+    fit_model(recipe, examples, epochs=2, checkpoint=tmp_path / "kept.npz")
+    resumed = fit_model(recipe, examples, checkpoint=tmp_path / "kept.npz")
+    assert resumed.history == whole.history
+    assert all(map(np.array_equal, weights(resumed), weights(whole)))
+
+
+def test_a_version_fitted_in_mixed_precision_serves_in_both_engines(
+    fit: Fit, data: DatasetFeatures, tiny_recipe: Recipe, tmp_path: Path
+) -> None:
+    fitted = fit(epochs=2, mixed_precision=True)
+    path, onnx = tmp_path / "model.keras", tmp_path / "model.onnx"
+    fitted.model.save(path)
+    write_onnx(fitted.model, onnx)
+    shape = tiny_recipe.front_end.feature_shape
+    engines = KerasEngine(path, shape), OnnxEngine(onnx, shape)
+    by_keras, by_onnx = (engine.predict(data.features) for engine in engines)
+    assert by_keras.dtype.name == by_onnx.dtype.name == "float32"
+    np.testing.assert_allclose(by_keras, by_onnx, atol=1e-5)

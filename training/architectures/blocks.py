@@ -112,7 +112,8 @@ def probabilities(inputs: Any, n_labels: int, dropout: float, regularizer: Any =
 
 def normalized(inputs: Any, training_features: NDArray[np.float32], axis: Any, name: str) -> Any:
     """Return `inputs` with the training features' mean and variance along `axis` taken out."""
-    layer = layers.Normalization(axis=axis, name=name)
+    # In float32 also where others compute in float16: statistics of MFCCs go beyond its range.
+    layer = layers.Normalization(axis=axis, dtype="float32", name=name)
     layer.adapt(training_features)
     return layer(inputs)
 

@@ -9,9 +9,7 @@ import functools
 import hashlib
 import json
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +20,6 @@ from app.audio.frontend import FrontEnd
 from app.audio.spec import FrontEndSpec
 from app.audio.waveform import canonical_waveform, cut_windows
 from app.errors import AudioError
-from app.inference.threads import available_processors
 from app.progress import Advance
 from training.augmentation import on_waveform
 from training.augmentation.on_waveform import Waveform, change_waveform
@@ -30,6 +27,7 @@ from training.augmentation.waveform_plan import Changes, WaveformAugmentation
 from training.datasets import AUDIO_SUFFIXES, Clip
 from training.features_cache import LIMITS, Variants, digest_of, read_entry, write_entry
 from training.recipe_error import RecipeError
+from training.workers import ProcessPool, Workers
 
 _Entry = tuple[NDArray[np.float32], NDArray[np.float64]]
 
@@ -51,7 +49,7 @@ def make_variants(
     seed: int,
     cache: Path,
     advance: Advance = lambda _note: None,
-    processes: int | None = None,
+    workers: Workers | None = None,
 ) -> Variants:
     """Compute the features of every clip's variants, or take them from the cache.
 
@@ -64,7 +62,7 @@ def make_variants(
         seed: decides what is drawn.
         cache: a folder, made where it does not exist.
         advance: called once for each clip whose variants are done.
-        processes: how many clips are worked on at a time; the processors' number by default.
+        workers: who does the work; by default as many processes as there are processors.
 
     Raises:
         RecipeError: there is no background to mix in, or one cannot be read.
@@ -76,19 +74,13 @@ def make_variants(
         works.append(_Work(clip.path, changes, find(index, changes)))
     source = Path(on_waveform.__file__).read_bytes()
     folder = cache / "variants" / f"{digest_of(spec)}-{hashlib.sha256(source).hexdigest()[:16]}"
-    folder.mkdir(parents=True, exist_ok=True)
+    worker = _Worker(FrontEnd.build(spec), folder, plan.variants, seed)
     entries: list[list[_Entry]] = []
-    with ProcessPoolExecutor(
-        processes or available_processors(),
-        mp_context=get_context("spawn"),
-        initializer=_start_worker,
-        initargs=(FrontEnd.build(spec), folder, plan.variants, seed),
-    ) as pool:
-        for made in pool.map(_variants_of_file, works, chunksize=4):
-            if isinstance(made, str):
-                raise RecipeError(made)
-            entries.append(made)
-            advance("")
+    for made in (workers or ProcessPool()).run(_variants_of_file, worker, works):
+        if isinstance(made, str):
+            raise RecipeError(made)
+        entries.append(made)
+        advance("")
     return _gather(entries, plan.variants)
 
 
@@ -150,23 +142,12 @@ def _gather(entries: list[list[_Entry]], n_variants: int) -> Variants:
     )
 
 
-# What follows runs in the pool's processes.
-
-_worker: "_Worker | None" = None
-
-
-def _start_worker(front_end: FrontEnd, folder: Path, n_variants: int, seed: int) -> None:
-    global _worker  # a pool's process has no other place to keep what it was given
-    _worker = _Worker(front_end, folder, n_variants, seed)
-
-
-def _variants_of_file(work: _Work) -> list[_Entry] | str:
+def _variants_of_file(worker: "_Worker", work: _Work) -> list[_Entry] | str:
     """Return features and audio seconds of each variant, or the reason why there are none."""
-    assert _worker is not None
     try:
-        return _worker.variants(work)
+        return worker.variants(work)
     except (AudioError, OSError) as error:
-        return f"a variant of {work.path}: {_worker.reading} cannot be read: {error}"
+        return f"a variant of {work.path}: {worker.reading} cannot be read: {error}"
 
 
 class _Worker:

@@ -1,0 +1,225 @@
+"""Ray: the same figures as on one machine, also where a machine is lost in the middle."""
+
+import json
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.tiny_model import RECIPE, TinyModel, write_data
+from tests.training.test_cli import HarkTrain
+from tests.training.test_cli import hark_train as hark_train
+from training.cli import with_address
+from training.run_error import RunError
+
+ROOT = Path(__file__).parents[2]
+RAY = Path(sys.executable).with_name("ray")
+TRAIN = "from training.cli import main; main()"
+# No usage statistics, and a node that answers no more is given up within seconds.
+QUIET = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_health_check_initial_delay_ms": "500",
+    "RAY_health_check_period_ms": "500",
+    "RAY_health_check_timeout_ms": "500",
+    "RAY_health_check_failure_threshold": "3",
+    "RAY_AUTH_MODE": "token",
+    "RAY_AUTH_TOKEN": secrets.token_hex(32),
+    "PYTHONPATH": str(ROOT),
+}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        pytest.param(["--ray"], ["--ray", "local"], id="last"),
+        pytest.param(
+            ["--ray", "--out", "x"], ["--ray", "local", "--out", "x"], id="an option next"
+        ),
+        pytest.param(["--ray", "auto", "--out"], ["--ray", "auto", "--out"], id="an address"),
+        pytest.param(["--data", "x"], ["--data", "x"], id="none"),
+    ],
+)
+def test_ray_alone_means_one_that_is_started_here(
+    arguments: list[str], expected: list[str]
+) -> None:
+    assert with_address(arguments) == expected
+
+
+def test_where_no_cluster_answers_one_sentence_says_so(
+    hark_train: HarkTrain, tiny: TinyModel
+) -> None:
+    with socket.socket() as unused:  # bound, and not listening
+        unused.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{unused.getsockname()[1]}"
+        finished = hark_train(
+            *("cross-validate", tiny.recipe, "--data", tiny.data, "--ray", address)
+        )
+    assert finished.status == 1
+    assert f"hark-train: no Ray cluster can be joined at {address}" in finished.complaint
+
+
+@pytest.fixture
+def longer(tmp_path: Path) -> TinyModel:
+    """The tiny model's data, and a recipe whose fits last for seconds."""
+    sounds = TinyModel(tmp_path / "sounds")
+    write_data(sounds)
+    sounds.recipe.write_text(
+        RECIPE.replace("epochs = 8", "epochs = 40").replace("patience = 3", "patience = 40")
+    )
+    return sounds
+
+
+def wait_until(true: Callable[[], bool], seconds: float = 120) -> None:
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+class Nodes:
+    """Ray's nodes on this machine: real processes, each node a session of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.address = f"127.0.0.1:{free.getsockname()[1]}"
+        self.processes: list[subprocess.Popen[bytes]] = []
+
+    def start(self, *options: str) -> subprocess.Popen[bytes]:
+        command = [
+            *(str(RAY), "start", "--block", "--disable-usage-stats", "--num-cpus=1"),
+            *("--object-store-memory=100000000", "--node-ip-address=127.0.0.1", *options),
+        ]
+        process = subprocess.Popen(
+            command, env={**os.environ, **QUIET}, cwd=self._folder, start_new_session=True,
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        self.processes.append(process)
+        return process
+
+    def start_head(self) -> None:
+        port = self.address.rpartition(":")[2]
+        self.start(
+            "--head", f"--port={port}", "--include-dashboard=false", f"--temp-dir={self._folder}"
+        )
+        wait_until(lambda: listens(int(port)))
+
+    def start_worker(self) -> subprocess.Popen[bytes]:
+        return self.start(f"--address={self.address}")
+
+
+def listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def kill(process: subprocess.Popen[bytes]) -> None:
+    """End a node as a power cut does: all its processes at once, with no time for a word."""
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+@pytest.fixture
+def nodes() -> Iterator[Nodes]:
+    # Ray's sockets lie below, and a socket's path has at most 107 characters.
+    with tempfile.TemporaryDirectory(prefix="ray-", dir="/tmp") as folder:
+        started = Nodes(Path(folder))
+        try:
+            yield started
+        finally:
+            for process in started.processes:
+                if process.poll() is None:
+                    kill(process)
+
+
+def fits_on(process: subprocess.Popen[bytes]) -> bool:
+    """Whether a node does a piece of work: Ray names a worker's process after it."""
+    listed = subprocess.run(
+        ["ps", "-o", "args=", "-s", str(process.pid)], capture_output=True, text=True, check=False
+    )
+    return "ray::_do" in listed.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_a_node_that_is_killed_costs_time_and_nothing_else(
+    longer: TinyModel, nodes: Nodes, tmp_path: Path
+) -> None:
+    alone, out = tmp_path / "alone", tmp_path / "out"
+    arguments = [
+        *("cross-validate", str(longer.recipe), "--data", str(longer.data)),
+        *("--cache", str(longer.cache), "--threads", "1"),
+    ]
+    command = [sys.executable, "-c", TRAIN, *arguments]
+    subprocess.run([*command, "--out", str(alone)], check=True, capture_output=True)
+
+    nodes.start_head()
+    doomed = nodes.start_worker()
+    run = subprocess.Popen(
+        [*command, "--out", str(out), "--ray", nodes.address],
+        env={**os.environ, **QUIET}, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    wait_until(lambda: run.poll() is not None or len(kept_by(out)) >= 2)
+    assert run.poll() is None, run.communicate()[1]
+    assert fits_on(doomed)
+    kill(doomed)
+    _, complaints = run.communicate(timeout=300)
+    assert run.returncode == 0, complaints
+    assert (out / "metrics.json").read_bytes() == (alone / "metrics.json").read_bytes()
+    assert json.loads((out / "metrics.json").read_bytes())["rounds"]
+
+
+def kept_by(out: Path) -> list[Path]:
+    """Return the checkpoints of a run: one for each fit that has begun."""
+    return list((out / "unfinished").glob("*.npz"))
+
+
+def twice(shared: int, piece: int) -> int:
+    if piece == 3:
+        raise RunError("three is too many")
+    return shared * piece
+
+
+# In a process of its own: Ray reads how it is to authenticate once a process.
+IN_ORDER = """
+import sys
+from tests.training.test_ray import twice
+from training.ray_workers import RayWorkers, cluster
+from training.run_error import RunError
+
+with cluster(sys.argv[1], threads=1):
+    workers = RayWorkers(threads=1, pieces_a_task=2)
+    print(list(workers.run(twice, 2, [4, 1, 2, 0, 5])))
+    try:
+        list(workers.run(twice, 2, [1, 2, 3]))
+    except RunError as error:
+        print(error)
+try:
+    with cluster(sys.argv[1], threads=64):
+        pass
+except RunError as error:
+    print(error)
+"""
+
+
+def test_results_come_in_order_and_an_error_as_it_was_raised(nodes: Nodes) -> None:
+    nodes.start_head()
+    finished = subprocess.run(
+        [sys.executable, "-c", IN_ORDER, nodes.address],
+        env={**os.environ, **QUIET}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert finished.returncode == 0, finished.stderr
+    assert finished.stdout.splitlines() == [
+        "[8, 2, 4, 0, 10]",
+        "three is too many",
+        "no node of the Ray cluster has the 64 processors that a fit takes: set fewer by --threads",
+    ]

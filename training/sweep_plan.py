@@ -1,0 +1,103 @@
+"""The plan of a sweep, and the folder that is its own."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from training import runs
+from training.recipe import Recipe, load_recipe
+from training.recipe_error import RecipeError
+from training.run_error import RunError
+from training.run_folder import identity_of
+from training.search_space import Dimension
+from training.written_whole import written_whole
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is searched, and how.
+
+    Attributes:
+        recipe: a recipe's name or path.
+        changes: fields that all trials set, as `--set` has them.
+        space: the fields that are searched.
+        trials: how many there are to be in all.
+        batch: how many are proposed together, and fitted at once where there is a cluster. The next
+            are proposed when all of them are done, so the result depends on it, and on nothing
+            that is faster or slower.
+        seed: decides what is proposed.
+        store: where a starting point is looked for.
+    """
+
+    recipe: str
+    changes: tuple[str, ...]
+    space: tuple[Dimension, ...]
+    trials: int
+    batch: int
+    seed: int
+    store: Path
+
+    def recipe_with(self, values: Sequence[str] = ()) -> Recipe:
+        """Return the recipe with some values, each as `--set` has it.
+
+        Raises:
+            RecipeError: it does not validate.
+        """
+        return load_recipe(self.recipe, (*self.changes, *values), self.store)
+
+    def check(self) -> Recipe:
+        """Return the recipe itself; refuse fields that it has not, before any work.
+
+        Raises:
+            RecipeError: the recipe does not validate, or with none of a field's values.
+        """
+        for dimension in self.space:
+            refusals = [self._refusal(f"{dimension.field}={text}") for text in dimension.probes]
+            if all(refusals):
+                raise RecipeError(f"--search {dimension.field}: {refusals[0]}")
+        return self.recipe_with()
+
+    def _refusal(self, change: str) -> str | None:
+        try:
+            self.recipe_with([change])
+        except RecipeError as error:
+            return str(error)
+        return None
+
+
+def identity_of_sweep(plan: Plan, run: runs.Run) -> dict[str, str]:
+    """Return digests of all that decides a sweep's result but the number of its trials."""
+    search = repr((plan.space, plan.batch, plan.seed)).encode()
+    return {
+        **identity_of(run.recipe, run.dataset, run.data, run.folds),
+        "search": hashlib.sha256(search).hexdigest(),
+    }
+
+
+def claim(folder: Path, identity: dict[str, str], resume: bool) -> None:
+    """Make a folder a sweep's, or find that it is.
+
+    Raises:
+        RunError: it is another's, or not to be gone on with.
+    """
+    path = folder / "sweep.json"
+    if path.exists():
+        try:
+            found = json.loads(path.read_text())
+        except ValueError as error:
+            raise RunError(f"{path} is damaged: name another folder by --out") from error
+        others = [what for what, digest in identity.items() if found.get(what) != digest]
+        if others:
+            raise RunError(
+                f"{folder} holds a sweep of another {' and another '.join(others)}: name another "
+                "folder by --out, or remove it"
+            )
+        if not resume:
+            raise RunError(
+                f"{folder} holds this sweep: go on with it by --resume, or remove it to begin anew"
+            )
+    folder.mkdir(parents=True, exist_ok=True)
+    with written_whole(path, "w") as file:
+        file.write(json.dumps(identity))
