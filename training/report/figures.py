@@ -1,4 +1,4 @@
-"""The figures of a run, drawn in whatever look is on (`looks.look`) and written by nobody here."""
+"""The figures of a run, drawn in the colours of `looks.colours` and written by nobody here."""
 
 from collections.abc import Sequence
 from typing import Any, Final
@@ -29,11 +29,13 @@ def curves_figure(rounds: Sequence[RoundResult], quantity: str) -> Figure:
 
 def round_figure(result: RoundResult, highest_loss: float) -> Figure:
     """Draw one round's loss above its accuracy, by epoch, up to a loss that rounds share."""
-    figure = Figure(figsize=(3.4, 4.0), layout="constrained")
+    figure = Figure(figsize=(2.7, 3.5))
     above, below = figure.subplots(2, 1, sharex=True)
+    figure.subplots_adjust(left=0.24, right=0.98, bottom=0.12, top=0.98, hspace=0.12)
     for axes, quantity, top in ((above, "loss", highest_loss), (below, "accuracy", 1.0)):
         _draw_curves(axes, result, quantity)
         axes.set_ylim(0, 1.03 * top)
+        axes.locator_params(axis="y", nbins=5)
         axes.set_ylabel(quantity)
         axes.grid(axis="y", alpha=0.35, linewidth=0.6)
     below.set_xlabel("epoch")
@@ -112,8 +114,9 @@ def reliability_figure(reliability: Reliability) -> Figure:
 
 def bins_figure(bins: Sequence[ReliabilityBin]) -> Figure:
     """Draw one reliability diagram, with the number of answers in each bin below it."""
-    figure = Figure(figsize=(4.2, 4.2), layout="constrained")
+    figure = Figure(figsize=(3.8, 3.9))
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
+    figure.subplots_adjust(left=0.18, right=0.96, bottom=0.12, top=0.98, hspace=0.1)
     _draw_reliability(above, below, bins)
     return figure
 
@@ -140,8 +143,9 @@ def _draw_reliability(above: Any, below: Any, bins: Sequence[ReliabilityBin]) ->
 
 def durations_figure(seconds: Sequence[float]) -> Figure:
     """Draw how long clips last, as a histogram."""
-    figure = Figure(figsize=(4.6, 2.2), layout="constrained")
+    figure = Figure(figsize=(2.7, 1.7))
     axes = figure.subplots()
+    figure.subplots_adjust(left=0.29, right=0.96, bottom=0.27, top=0.96)
     axes.hist(seconds, bins=30, color="C0")
     axes.set_xlabel("seconds")
     axes.set_ylabel("clips")

@@ -15,7 +15,7 @@ from training.report.figures import (
     labels_figure,
     reliability_figure,
 )
-from training.report.looks import look
+from training.report.looks import colours
 
 METRICS_FILE: Final = "metrics.json"
 CARD_FILE: Final = "MODEL_CARD.md"
@@ -43,7 +43,7 @@ def write_version_reports(
 def write_figures(folder: Path, result: CrossValidation) -> None:
     """Write metrics, and the plots that a model's card shows."""
     (folder / METRICS_FILE).write_text(result.model_dump_json(indent=1) + "\n", encoding="utf-8")
-    with look():
+    with colours():
         save_png(curves_figure(result.rounds, "loss"), folder / LOSS_FILE)
         save_png(confusion_figure(result.together, result.labels), folder / CONFUSION_FILE)
         if result.reliability is not None:
@@ -52,6 +52,6 @@ def write_figures(folder: Path, result: CrossValidation) -> None:
 
 def write_more_plots(folder: Path, result: CrossValidation) -> None:
     """Write the plots that a run's folder has, and a version's has not."""
-    with look():
+    with colours():
         save_png(curves_figure(result.rounds, "accuracy"), folder / ACCURACY_FILE)
         save_png(labels_figure(result.together), folder / LABELS_FILE)

@@ -8,26 +8,30 @@ from typing import Final
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
-# What figures draw with: C0 for training and what is right, C1 for validation.
-_SERIES: Final = {False: ["#1f6f8b", "#d1495b"], True: ["#6cc5e0", "#ff8f9c"]}
-_INK: Final = {False: "#3a4443", True: "#c9d3d3"}
-_FAINT: Final = {False: "#b9bfb9", True: "#55626a"}
+# Colours on light paper, and what stands for them on dark: C0, which is training and what is right,
+# C1, which is validation; text; lines that matter less.
+TRAINING_COLOUR: Final = "#1f6f8b"
+VALIDATION_COLOUR: Final = "#d1495b"
+_INK: Final = "#3a4443"
+_FAINT: Final = "#b9bfb9"
+_ON_DARK: Final = {
+    TRAINING_COLOUR: "#6cc5e0",
+    VALIDATION_COLOUR: "#ff8f9c",
+    _INK: "#c9d3d3",
+    _FAINT: "#55626a",
+}
 # A spectrogram lies on dark paper in both looks: its colours begin at black.
 SPECTROGRAM_PAPER: Final = "#12171c"
 SPECTROGRAM_INK: Final = "#d5dddd"
 
 
 @contextmanager
-def look(*, dark: bool = False) -> Iterator[None]:
-    """Have figures that are made and saved meanwhile take the colours of light or dark paper."""
-    ink = _INK[dark]
-    colours = {
-        **dict.fromkeys(("text.color", "axes.labelcolor", "xtick.color", "ytick.color"), ink),
-        "axes.edgecolor": _FAINT[dark],
-        "grid.color": _FAINT[dark],
-        "axes.prop_cycle": f"cycler(color={_SERIES[dark]})",
-    }
-    with mpl.rc_context({"font.size": 9, **colours}):
+def colours() -> Iterator[None]:
+    """Have figures that are made and saved meanwhile take our colours."""
+    ink = dict.fromkeys(("text.color", "axes.labelcolor", "xtick.color", "ytick.color"), _INK)
+    lines = dict.fromkeys(("axes.edgecolor", "grid.color"), _FAINT)
+    cycle = f"cycler(color={[TRAINING_COLOUR, VALIDATION_COLOUR]})"
+    with mpl.rc_context({"font.size": 9, "axes.prop_cycle": cycle, **ink, **lines}):
         yield
 
 
@@ -44,8 +48,15 @@ def svg(figure: Figure) -> bytes:
     return buffer.getvalue()
 
 
+def on_dark(drawn: bytes) -> bytes:
+    """Return an SVG that `svg` made with the colours for dark paper: it is drawn once for both."""
+    for light, dark in _ON_DARK.items():
+        drawn = drawn.replace(light.encode(), dark.encode())
+    return drawn
+
+
 def webp(figure: Figure) -> bytes:
     """Return a figure as WebP: a tenth of a PNG's bytes where the picture is of noise."""
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="webp", dpi=150, pil_kwargs={"quality": 72, "method": 6})
+    figure.savefig(buffer, format="webp", dpi=190, pil_kwargs={"quality": 72})
     return buffer.getvalue()

@@ -8,9 +8,10 @@ import base64
 import hashlib
 import json
 import platform
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -27,7 +28,7 @@ from training.model_card import features_in_words
 from training.recipe import Recipe
 from training.report.answers import Answer, worst_mistakes
 from training.report.figures import bins_figure, durations_figure, round_figure
-from training.report.looks import look, svg, webp
+from training.report.looks import colours, on_dark, svg, webp
 from training.report.sounds import mp3, read_excerpt, spectrogram_figure
 
 N_MISTAKES: Final = 10
@@ -131,7 +132,7 @@ def render_page(content: PageContent) -> str:
         mistakes=_mistakes(content),
         n_wrong=sum(int((~part.right).sum()) for part in content.outcome.answers),
         durations=_picture(
-            lambda: durations_figure(content.audit.durations()),
+            partial(durations_figure, content.audit.durations()),
             f"Histogram of the durations of {len(content.audit.headers)} files",
         ),
         short=content.names,
@@ -178,8 +179,7 @@ def _curves(rounds: Sequence[RoundResult]) -> list[tuple[RoundResult, Picture]]:
     ends = [max(values[len(values) // 4 :]) for each in rounds for values in _losses(each)]
     highest = max(min(max(starts), 3 * max(ends)), max(ends))
     return [
-        (each, _picture(lambda each=each: round_figure(each, highest), _in_words(each)))
-        for each in rounds
+        (each, _picture(partial(round_figure, each, highest), _in_words(each))) for each in rounds
     ]
 
 
@@ -215,7 +215,7 @@ def _reliability(figures: CrossValidation) -> list[tuple[str, float, Any, Pictur
             error,
             [each for each in bins if each.clips],
             _picture(
-                lambda bins=bins: bins_figure(bins),
+                partial(bins_figure, bins),
                 f"Reliability diagram {title.lower()}: share of right answers by top probability; "
                 f"expected calibration error {error:.3f}. The table below has its numbers.",
             ),
@@ -234,7 +234,7 @@ def _mistake(answer: Answer, name: str) -> Mistake:
         excerpt = read_excerpt(answer.clip.path)
     except (AudioError, OSError) as error:
         return Mistake(answer, name, problem=str(error))
-    with look():
+    with colours():
         picture = webp(spectrogram_figure(excerpt))
     length = f"{excerpt.clip_seconds:.1f} s"
     return Mistake(
@@ -252,13 +252,11 @@ def _odd(audit: Audit) -> list[tuple[Path, str]]:
     return odd + [(clip.path, f"its header: {clip.reason}") for clip in audit.unreadable]
 
 
-def _picture(draw: Any, words: str) -> Picture:
-    addresses = []
-    for dark in (False, True):
-        with look(dark=dark):
-            figure: Figure = draw()
-            addresses.append(_address("image/svg+xml", svg(figure)))
-    return Picture(addresses[0], addresses[1], words)
+def _picture(draw: Callable[[], Figure], words: str) -> Picture:
+    with colours():
+        drawn = svg(draw())
+    kind = "image/svg+xml"
+    return Picture(_address(kind, drawn), _address(kind, on_dark(drawn)), words)
 
 
 def _address(kind: str, data: bytes) -> str:

@@ -106,8 +106,9 @@ def spectrogram_decibels(excerpt: Excerpt, n_fft: int = 1024) -> NDArray[np.floa
 
 def spectrogram_figure(excerpt: Excerpt) -> Figure:
     """Draw an excerpt's spectrogram over seconds and hertz, light on dark."""
-    figure = Figure(figsize=(4.6, 2.1), layout="constrained", facecolor=SPECTROGRAM_PAPER)
+    figure = Figure(figsize=(3.5, 1.75), facecolor=SPECTROGRAM_PAPER)
     axes = figure.subplots()
+    figure.subplots_adjust(left=0.23, right=0.97, bottom=0.25, top=0.95)
     extent = (0, excerpt.seconds, 0, excerpt.sample_rate_hz / 2)
     axes.imshow(
         spectrogram_decibels(excerpt),
