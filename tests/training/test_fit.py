@@ -197,7 +197,7 @@ def test_the_card_says_how_to_make_the_version_again(tiny: TinyModel, card: str)
 
 def test_the_card_shows_pictures_that_are_there(tiny: TinyModel, card: str) -> None:
     pictures = re.findall(r"!\[[^\]]+\]\(([^)]+)\)", card)
-    assert len(pictures) == 2
+    assert len(pictures) == 3
     assert all((tiny.version / name).is_file() for name in pictures)
 
 

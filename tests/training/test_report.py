@@ -304,7 +304,7 @@ def test_a_bin_without_answers_has_no_figures() -> None:
 
 @pytest.mark.parametrize(
     ("rate_hz", "mp3_rate_hz", "heard_hz"),
-    [(8_000, 16_000, 4_000), (22_050, 22_050, 11_025), (48_000, 24_000, 12_000)],
+    [(8_000, 22_050, 4_000), (22_050, 22_050, 11_025), (48_000, 24_000, 12_000)],
     ids=["8 kHz", "22.05 kHz", "48 kHz"],
 )
 def test_a_long_clip_is_cut(
@@ -315,7 +315,8 @@ def test_a_long_clip_is_cut(
     path.write_bytes(wav(np.stack([tone, np.zeros_like(tone)], axis=1), rate_hz))
     excerpt = read_excerpt(path)
     assert excerpt.is_cut
-    assert (excerpt.clip_seconds, excerpt.heard_hz) == (12.5, heard_hz)
+    assert excerpt.heard_hz == heard_hz
+    assert excerpt.clip_seconds == pytest.approx(12.5, abs=0.001)
     assert excerpt.seconds == pytest.approx(10, abs=0.01)
     encoded = mp3(excerpt)
     heard, heard_rate = soundfile.read(io.BytesIO(encoded))
