@@ -100,7 +100,7 @@ def ablate(
         path = folder / f"{_digest_of(arm_run)}.json"
         result = _kept(path)
         if result is None:
-            result = runs.cross_validate_run(arm_run, _telling(name, begin))
+            result = runs.cross_validate_run(arm_run, _telling(name, begin)).figures
             write_whole(path, result.model_dump_json())
         yield Arm(name=name, changes=changes, result=result)
 

@@ -68,6 +68,38 @@ class Marks(BaseModel):
     accuracy_unmarked: float | None
 
 
+class ReliabilityBin(BaseModel):
+    """The answers whose top probability lies above `above` and is at most `up_to`.
+
+    Attributes:
+        above: the bin's lower edge; the first bin holds 0, too.
+        up_to: its upper edge.
+        clips: how many answers there are.
+        confidence: their mean top probability; None where there are none.
+        accuracy: which share of them is right; None where there are none.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    above: float
+    up_to: float
+    clips: int
+    confidence: float | None
+    accuracy: float | None
+
+
+class Reliability(BaseModel):
+    """What a reliability diagram shows: answers by their top probability, in `N_BINS` bins.
+
+    `before` is without calibration, `after` is with it.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    before: list[ReliabilityBin]
+    after: list[ReliabilityBin]
+
+
 def outputs_of(
     engine: Engine, data: DatasetFeatures, clips: NDArray[np.intp], labels: Sequence[str]
 ) -> ClipOutputs:
@@ -150,10 +182,37 @@ def expected_calibration_error(confidence: NDArray[np.float64], right: NDArray[n
         confidence: each answer's top probability, `[n]`.
         right: whether the answer was right, `[n]`.
     """
-    edges = np.linspace(0, 1, N_BINS + 1)[1:-1]
-    bins = np.digitize(confidence, edges, right=True)
-    differences = np.bincount(bins, weights=right - confidence)
+    differences = np.bincount(_bin_of_answer(confidence), weights=right - confidence)
     return float(np.abs(differences).sum() / len(confidence))
+
+
+def reliability_bins(
+    confidence: NDArray[np.float64], right: NDArray[np.bool]
+) -> list[ReliabilityBin]:
+    """Return the bins from which the expected calibration error is computed.
+
+    Args:
+        confidence: each answer's top probability, `[n]`.
+        right: whether the answer was right, `[n]`.
+    """
+    bins = _bin_of_answer(confidence)
+    return [
+        ReliabilityBin(
+            above=index / N_BINS,
+            up_to=(index + 1) / N_BINS,
+            clips=int(inside.sum()),
+            confidence=float(confidence[inside].mean()) if inside.any() else None,
+            accuracy=float(right[inside].mean()) if inside.any() else None,
+        )
+        for index in range(N_BINS)
+        for inside in [bins == index]
+    ]
+
+
+def _bin_of_answer(confidence: NDArray[np.float64]) -> NDArray[np.intp]:
+    """Return the index of each answer's bin, `[n]`, by its top probability."""
+    edges = np.linspace(0, 1, N_BINS + 1)[1:-1]
+    return np.digitize(confidence, edges, right=True)
 
 
 def measure_marks(marked: NDArray[np.bool], right: NDArray[np.bool]) -> Marks:

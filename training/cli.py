@@ -5,6 +5,7 @@ import shlex
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final, Literal, NoReturn
 
@@ -105,7 +106,8 @@ def cross_validate_command(
     strict: Strict = False,
     cache: Cache = None,
     out: Annotated[
-        Path | None, typer.Option(help="A folder for metrics and plots; none by default.")
+        Path | None,
+        typer.Option(help="A folder for the report, metrics and plots; none by default."),
     ] = None,
     store: Store = DEFAULT_MODEL_STORE,
     resume: Resume = False,
@@ -114,21 +116,23 @@ def cross_validate_command(
 ) -> None:
     """Tell how well a recipe does on data that it was not fitted on."""
     _compute_on(threads)
-    from training import report, runs
+    from training import runs
+    from training.report.run_report import write_run_report
 
+    began = datetime.now(UTC)
     with _to_be_resumed(), _places(ray, threads) as places, show_progress(complaints) as begin:
         run = runs.prepare(
             load_recipe(recipe, changes or (), store), data, split, strict, cache, begin, places
         )
         keep = runs.open_folder(run, out, resume)
-        result = runs.cross_validate_run(run, begin, keep, places)
+        outcome = runs.cross_validate_run(run, begin, keep, places)
+        if out is not None:
+            write_run_report(out, run, outcome, _command_line(), began, begin)
     _print_unreadable(run.data.unreadable)
-    _print_cross_validation(result)
-    _print_metrics(result.together)
+    _print_cross_validation(outcome.figures)
+    _print_metrics(outcome.figures.together)
     if out is not None:
-        out.mkdir(parents=True, exist_ok=True)
-        report.write_cross_validation(out, result)
-        console.print(f"Metrics and plots: {out}", markup=False, soft_wrap=True)
+        _print_report(out)
     keep.finish()
 
 
@@ -142,7 +146,10 @@ def fit(
     strict: Strict = False,
     cache: Cache = None,
     store: Store = DEFAULT_MODEL_STORE,
-    out: Annotated[Path | None, typer.Option(help="Where checkpoints are kept meanwhile.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="A folder for the report, and for checkpoints meanwhile."),
+    ] = None,
     resume: Resume = False,
     ray: Ray = None,
     threads: Threads = None,
@@ -150,19 +157,26 @@ def fit(
     """Cross-validate a recipe, fit it on all the data, and write the next version of a model."""
     _compute_on(threads)
     from training import runs
+    from training.report.run_report import write_run_report
 
+    began = datetime.now(UTC)
     runs.check_name(name)
     with _to_be_resumed(), _places(ray, threads) as places, show_progress(complaints) as begin:
         run = runs.prepare(
             load_recipe(recipe, changes or (), store), data, split, strict, cache, begin, places
         )
         keep = runs.open_folder(run, out, resume)
-        result = runs.cross_validate_run(run, begin, keep, places)
-        reference = runs.fit_and_export(run, result, name, store, _command_line(), begin, keep)
+        outcome = runs.cross_validate_run(run, begin, keep, places)
+        command = _command_line()
+        reference = runs.fit_and_export(run, outcome.figures, name, store, command, begin, keep)
+        if out is not None:
+            write_run_report(out, run, outcome, command, began, begin, model=str(reference))
     keep.finish()
     _print_unreadable(run.data.unreadable)
-    _print_cross_validation(result)
+    _print_cross_validation(outcome.figures)
     console.print(f"Written: {reference} in {store}", markup=False, soft_wrap=True)
+    if out is not None:
+        _print_report(out)
 
 
 @application.command()
@@ -362,6 +376,11 @@ def _print_cross_validation(result: "CrossValidation") -> None:
     console.print(tables.cross_validation_table(result))
     if result.warning:
         complaints.print(f"[yellow]{result.warning}[/yellow]")
+
+
+def _print_report(folder: Path) -> None:
+    page = folder / "report.html"
+    console.print(f"Report: {page}, with metrics and plots", markup=False, soft_wrap=True)
 
 
 def _print_metrics(metrics: "Metrics") -> None:

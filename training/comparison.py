@@ -14,7 +14,7 @@ from scipy import stats
 from app.inference.store import ModelStore
 from training.cross_validation import CrossValidation
 from training.recipe_error import RecipeError
-from training.report import METRICS_FILE
+from training.report.files import METRICS_FILE
 from training.versions import find_version
 
 SIGNIFICANCE: Final = 0.05

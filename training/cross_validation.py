@@ -7,6 +7,7 @@ themselves: a temperature fitted on their answers took UrbanSound8K's calibratio
 to 0.100.) The figures of each test part are measured with the calibration of the other rounds.
 """
 
+from dataclasses import dataclass
 from statistics import mean, median, pstdev
 
 from pydantic import BaseModel, ConfigDict
@@ -15,12 +16,14 @@ from app.inference.artifact import Calibration
 from app.progress import Begin, silent
 from training.calibration import (
     Marks,
+    Reliability,
     expected_calibration_error,
     fit_calibration,
     measure_marks,
     pool_outputs,
+    reliability_bins,
 )
-from training.evaluate import Metrics, measure, pool_predictions
+from training.evaluate import Metrics, Predictions, measure, pool_predictions
 from training.features_cache import DatasetFeatures
 from training.recipe import Recipe
 from training.rounds import FittedRound, RoundWork, TestWork, fit_round, test_round
@@ -51,7 +54,8 @@ class CrossValidation(BaseModel):
     `warning` marks a random split, whose figures promise too much; it is None for any other.
     `accuracy_mean` and `accuracy_deviation` (of the population) are over the rounds. `calibration`
     is fitted on all test parts. `ece_before`, `ece_after` (expected calibration errors without and
-    with calibration) and `marks` are of all test clips, each with its own round's calibration.
+    with calibration), `reliability` (the bins behind them; None in a file of an earlier release)
+    and `marks` are of all test clips, each with its own round's calibration.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -67,6 +71,7 @@ class CrossValidation(BaseModel):
     calibration: Calibration
     ece_before: float
     ece_after: float
+    reliability: Reliability | None = None
     marks: Marks
     together: Metrics
 
@@ -77,6 +82,20 @@ class CrossValidation(BaseModel):
         return {name: getattr(self, name) for name in names}
 
 
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a cross-validation came to.
+
+    Attributes:
+        figures: how well the recipe does; what `metrics.json` holds.
+        answers: what they were counted from: for each round, in order, what its model said of its
+            test part, calibrated by the other rounds.
+    """
+
+    figures: CrossValidation
+    answers: tuple[Predictions, ...]
+
+
 def cross_validate(
     recipe: Recipe,
     data: DatasetFeatures,
@@ -85,7 +104,7 @@ def cross_validate(
     begin: Begin = silent,
     keep: RunFolder | None = None,
     workers: Workers | None = None,
-) -> CrossValidation:
+) -> Outcome:
     """Fit, calibrate and test a model for each part of the data.
 
     Args:
@@ -98,7 +117,8 @@ def cross_validate(
         workers: who fits and tests; by default this process, one part after the other.
 
     Returns:
-        The rounds, with `epochs` being the median of theirs: for how long to fit on everything.
+        The rounds' figures, with `epochs` being the median of theirs: for how long to fit on
+        everything. And the answers that were counted.
     """
     workers = workers or InThisProcess()
     turns = folds.rounds()
@@ -126,7 +146,7 @@ def cross_validate(
         for fitted, calibration, predictions in zip(rounds, calibrations, by_round, strict=True)
     ]
     accuracies = [result.metrics.accuracy for result in results]
-    return CrossValidation(
+    figures = CrossValidation(
         protocol=_protocol_in_words(folds),
         warning=folds.warning,
         labels=labels,
@@ -138,9 +158,14 @@ def cross_validate(
         calibration=fit_calibration(pool_outputs([fitted.outputs for fitted in rounds])),
         ece_before=expected_calibration_error(uncalibrated.confidence, uncalibrated.right),
         ece_after=expected_calibration_error(tested.confidence, tested.right),
+        reliability=Reliability(
+            before=reliability_bins(uncalibrated.confidence, uncalibrated.right),
+            after=reliability_bins(tested.confidence, tested.right),
+        ),
         marks=measure_marks(tested.uncertain, tested.right),
         together=measure(tested, labels),
     )
+    return Outcome(figures, tuple(by_round))
 
 
 def calibration_without(left_out: FittedRound, rounds: list[FittedRound]) -> Calibration:

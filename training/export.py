@@ -132,7 +132,7 @@ def _write(folder: Path, reference: ModelReference, content: Export) -> None:
         labels=content.labels,
         front_end=content.front_end.spec.to_manifest(),
         files=hash_files(folder),
-        library_versions={**{name: version(name) for name in LIBRARIES}, **_tensorflow_version()},
+        library_versions=library_versions(),
         training=content.training,
         metrics=content.metrics,
         calibration=content.calibration,
@@ -167,5 +167,7 @@ def _next_version(store: ModelStore, name: str) -> int:
         return 1
 
 
-def _tensorflow_version() -> dict[str, str]:
-    return {"tensorflow": import_tensorflow().__version__}
+def library_versions() -> dict[str, str]:
+    """Return the versions of the libraries that a model's making rests on, by name."""
+    versions = {name: version(name) for name in LIBRARIES}
+    return {**versions, "tensorflow": import_tensorflow().__version__}

@@ -23,6 +23,7 @@ from training.recipe import Recipe
 
 LOSS_FILE: Final = "loss.png"
 CONFUSION_FILE: Final = "confusion_matrix.png"
+RELIABILITY_FILE: Final = "reliability.png"
 
 
 def model_card(
@@ -167,12 +168,19 @@ et al., "On Calibration of Modern Neural Networks", ICML 2017). The temperature 
 Expected calibration error over the test clips ({N_BINS} bins of the top probability):
 **{result.ece_before:.3f}** before, **{result.ece_after:.3f}** after.
 
+{_reliability_diagram(result)}\
 {_threshold_in_words(result.calibration.uncertain_below, result.marks)}
 
 Temperature and threshold were fitted on the answers of each round's model to its own test part,
 which it had not heard. The model in this folder was fitted on more, and may be surer or less sure
 of itself than those were. In the figures above, each test part was answered with the temperature
 and the threshold of the other rounds ({by_round}), and took no part in choosing them."""
+
+
+def _reliability_diagram(result: CrossValidation) -> str:
+    if result.reliability is None:
+        return ""
+    return f"![Reliability diagrams before and after calibration]({RELIABILITY_FILE})\n\n"
 
 
 def _temperature_in_words(temperature: float) -> str:

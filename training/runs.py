@@ -12,9 +12,8 @@ from app.inference.artifact import ModelName, TrainingRecord
 from app.inference.classifier import Classifier
 from app.inference.store import ModelReference, ModelStore
 from app.progress import Begin
-from training import report
 from training.augmentation.variants import make_variants
-from training.cross_validation import CrossValidation, cross_validate
+from training.cross_validation import CrossValidation, Outcome, cross_validate
 from training.datasets import Dataset, DatasetError, load_dataset
 from training.evaluate import Metrics, measure, predict
 from training.examples import select_examples
@@ -28,6 +27,7 @@ from training.features_cache import (
 from training.fit import fit_model, report_epochs
 from training.recipe import Recipe
 from training.recipe_error import RecipeError
+from training.report.files import write_version_reports
 from training.run_folder import RunFolder, identity_of
 from training.splits import Folds, SplitKind, make_folds
 from training.versions import find_version
@@ -135,7 +135,7 @@ def open_folder(run: Run, folder: Path | None, resume: bool) -> RunFolder:
 
 def cross_validate_run(
     run: Run, begin: Begin, keep: RunFolder | None = None, places: Places | None = None
-) -> CrossValidation:
+) -> Outcome:
     """Cross-validate a run's recipe on its data; fits are done here, or where they have a place."""
     fits = (places or here()).fits
     return cross_validate(run.recipe, run.data, run.folds, run.dataset.labels, begin, keep, fits)
@@ -185,7 +185,7 @@ def fit_and_export(
             calibration=result.calibration,
             training=training,
             metrics=result.figures,
-            write_reports=lambda folder, reference: report.write_reports(
+            write_reports=lambda folder, reference: write_version_reports(
                 folder, reference, run.recipe, training, result
             ),
         ),

@@ -51,7 +51,7 @@ pytestmark = [
 ]
 
 FILES = ("MODEL_CARD.md", "confusion_matrix.png", "front_end.npz", "loss.png", "metrics.json",
-         "model.keras", "model.onnx")  # fmt: skip
+         "model.keras", "model.onnx", "reliability.png")  # fmt: skip
 
 
 @pytest.fixture

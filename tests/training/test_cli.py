@@ -243,6 +243,8 @@ def test_a_random_split_is_marked_and_salience_is_told_apart(
     metrics = json.loads((out / "metrics.json").read_bytes())
     assert metrics["warning"].startswith("Random split, though")
     assert metrics["together"]["by_salience"]["background"]["clips"] == 18
+    page = (out / "report.html").read_text(encoding="utf-8")
+    assert f'role="note"><strong>Warning.</strong> {metrics["warning"]}' in page
 
 
 # Commands that cannot work, and words of the one sentence that each earns. What stands in braces

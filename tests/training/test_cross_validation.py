@@ -81,7 +81,7 @@ def test_each_epoch_tells_how_long_all_fits_will_take(data: DatasetFeatures, has
 def test_a_round_is_calibrated_by_the_others(data: DatasetFeatures, hasty: Recipe) -> None:
     turns = parts(data, "1", "2", "3").rounds()
     rounds = [fit_round(data, RoundWork(hasty, turn, list(LABELS))) for turn in turns]
-    result = cross_validate(hasty, data, parts(data, "1", "2", "3"), list(LABELS))
+    result = cross_validate(hasty, data, parts(data, "1", "2", "3"), list(LABELS)).figures
     for place, turn in enumerate(result.rounds):
         others = [fitted.outputs for other, fitted in enumerate(rounds) if other != place]
         assert turn.calibration == fit_calibration(pool_outputs(others))
@@ -92,7 +92,7 @@ def test_a_round_is_calibrated_by_the_others(data: DatasetFeatures, hasty: Recip
 @pytest.fixture(scope="module")
 def of_two_folds(data: DatasetFeatures, hasty: Recipe) -> CrossValidation:
     """Two parts: one to fit on, and one to test on."""
-    return cross_validate(hasty, data, parts(data, "1", "2"), list(LABELS))
+    return cross_validate(hasty, data, parts(data, "1", "2"), list(LABELS)).figures
 
 
 def test_two_folds_calibrate_each_other(of_two_folds: CrossValidation) -> None:
@@ -148,7 +148,7 @@ def test_a_random_split_is_marked_in_result_and_card(
         replace(clip, salience="foreground" if clip.fold == "1" else None) for clip in data.clips
     )
     folds = make_folds(Dataset("tiny", "none", clips), "random")
-    result = cross_validate(hasty, replace(data, clips=clips), folds, list(LABELS))
+    result = cross_validate(hasty, replace(data, clips=clips), folds, list(LABELS)).figures
     assert result.warning == folds.warning
     card = card_of(tiny, hasty, result)
     assert "> **Warning.** Random split, though the data has official folds: slices" in card

@@ -62,7 +62,13 @@ def test_the_same_command_makes_the_same_model_again_as_the_next_version(
     store = ModelStore(tmp_path)
     assert store.versions(NAME) == [1, 2]
     second = store.folder(store.resolve(NAME))
-    for name in ("metrics.json", "loss.png", "confusion_matrix.png", "front_end.npz"):
+    for name in (
+        "metrics.json",
+        "loss.png",
+        "confusion_matrix.png",
+        "reliability.png",
+        "front_end.npz",
+    ):
         assert (second / name).read_bytes() == (tiny.version / name).read_bytes(), name
     probes = [read_manifest_json(version)["probe"] for version in (tiny.version, second)]
     assert probes[0] == probes[1]
@@ -77,8 +83,7 @@ def test_the_manifests_hashes_are_those_of_the_files(tiny: TinyModel) -> None:
     }
     assert set(files) == {
         "MODEL_CARD.md", "confusion_matrix.png", "front_end.npz", "loss.png", "metrics.json",
-        "model.keras",
-        "model.onnx",
+        "model.keras", "model.onnx", "reliability.png",
     }  # fmt: skip
 
 
@@ -91,7 +96,7 @@ def test_nothing_else_is_left_in_the_store(tiny: TinyModel) -> None:
 
 
 def test_the_plots_are_pictures(tiny: TinyModel) -> None:
-    for name in ("loss.png", "confusion_matrix.png"):
+    for name in ("loss.png", "confusion_matrix.png", "reliability.png"):
         assert (tiny.version / name).read_bytes().startswith(PNG)
 
 
@@ -197,7 +202,7 @@ def test_the_card_says_how_to_make_the_version_again(tiny: TinyModel, card: str)
 
 def test_the_card_shows_pictures_that_are_there(tiny: TinyModel, card: str) -> None:
     pictures = re.findall(r"!\[[^\]]+\]\(([^)]+)\)", card)
-    assert len(pictures) == 2
+    assert len(pictures) == 3
     assert all((tiny.version / name).is_file() for name in pictures)
 
 

@@ -1,0 +1,72 @@
+"""The folder that a run leaves: figures, plots, every answer, and the page."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from app.progress import Begin
+from training.audit import audit
+from training.cross_validation import Outcome
+from training.export import library_versions
+from training.report.answers import PREDICTIONS_FILE, short_names, write_predictions
+from training.report.files import write_figures, write_more_plots
+from training.report.page import PageContent, RunRecord, render_page
+from training.runs import Run
+
+PAGE_FILE: Final = "report.html"
+
+
+def write_run_report(
+    folder: Path,
+    run: Run,
+    outcome: Outcome,
+    command: str,
+    began: datetime,
+    begin: Begin,
+    model: str | None = None,
+) -> None:
+    """Write all that a run leaves into a folder, which is made where it does not exist.
+
+    Args:
+        folder: where `metrics.json`, the plots, `predictions.csv` and `report.html` go.
+        run: the recipe with its data.
+        outcome: what came of its cross-validation.
+        command: the command line that began it.
+        began: when.
+        begin: is told how it goes on.
+        model: the version that was fitted, in words; None where none was.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    files = run.dataset.clips
+    audited = audit(run.dataset, begin("reading headers", len(files)))
+    names = short_names([clip.path for clip in files] + [clip.path for clip in run.data.unreadable])
+    steps: dict[str, Callable[[], None]] = {
+        "figures": lambda: write_figures(folder, outcome.figures),
+        "plots": lambda: write_more_plots(folder, outcome.figures),
+        "answers": lambda: write_predictions(folder / PREDICTIONS_FILE, outcome, names),
+    }
+    advance = begin("writing the report", len(steps) + 1)
+    for name, step in steps.items():
+        step()
+        advance(name)
+    record = RunRecord(
+        command=command,
+        began=began,
+        seconds=(datetime.now(UTC) - began).total_seconds(),
+        library_versions=library_versions(),
+        model=model,
+    )
+    page = render_page(
+        PageContent(
+            recipe=run.recipe,
+            licence=run.dataset.licence,
+            outcome=outcome,
+            audit=audited,
+            unreadable=run.data.unreadable,
+            record=record,
+            names=names,
+        )
+    )
+    (folder / PAGE_FILE).write_text(page, encoding="utf-8")
+    advance("page")
