@@ -20,6 +20,7 @@ from app.settings import DEFAULT_MODEL_STORE
 from training import tables
 from training.datasets import DatasetError, load_dataset
 from training.interruption import killed_as_by_ctrl_c
+from training.memory import keep_freed_memory
 from training.recipe import described_recipes, load_recipe
 from training.recipe_error import RecipeError
 from training.run_error import RunError
@@ -353,6 +354,7 @@ def compare(
 def main() -> None:
     """Run the command line; a foreseen failure is one sentence and exit status 1."""
     compute_on_one_thread()
+    keep_freed_memory()
     try:
         application(args=with_address(sys.argv[1:]))
     except (DatasetError, RecipeError, RunError, HarkError) as error:
