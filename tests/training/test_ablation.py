@@ -166,6 +166,7 @@ def test_what_was_interrupted_goes_on_where_it_was(
     assert again.fits == []
 
 
+@pytest.mark.slow
 def test_another_seed_or_other_data_is_fitted_anew(
     folder: Path, recipe: Recipe, dataset: Dataset, arms: list[Arm]
 ) -> None:

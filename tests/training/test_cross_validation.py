@@ -141,6 +141,7 @@ def test_the_card_says_what_is_marked(
     assert "- Its probabilities are calibrated for clips like those" in card
 
 
+@pytest.mark.slow
 def test_a_random_split_is_marked_in_result_and_card(
     tiny: TinyModel, data: DatasetFeatures, hasty: Recipe
 ) -> None:

@@ -52,6 +52,7 @@ def card(tiny: TinyModel) -> str:
     return " ".join((tiny.version / "MODEL_CARD.md").read_text().split())
 
 
+@pytest.mark.slow
 def test_the_same_command_makes_the_same_model_again_as_the_next_version(
     tiny: TinyModel, tmp_path: Path
 ) -> None:

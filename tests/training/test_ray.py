@@ -211,6 +211,7 @@ except RunError as error:
 """
 
 
+@pytest.mark.slow
 def test_results_come_in_order_and_an_error_as_it_was_raised(nodes: Nodes) -> None:
     nodes.start_head()
     finished = subprocess.run(

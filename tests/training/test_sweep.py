@@ -136,6 +136,7 @@ def searched(sounds: Sounds, tmp_path_factory: pytest.TempPathFactory) -> Sweep:
     return sweep
 
 
+@pytest.mark.slow
 def test_a_sweep_that_is_interrupted_goes_on_to_the_same_trials(
     sounds: Sounds, searched: Sweep, tmp_path: Path
 ) -> None:
