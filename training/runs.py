@@ -28,7 +28,8 @@ from training.fit import fit_model, report_epochs
 from training.recipe import Recipe
 from training.recipe_error import RecipeError
 from training.report.files import write_version_reports
-from training.run_folder import RunFolder, identity_of
+from training.run_folder import RunFolder
+from training.run_identity import identity_of
 from training.splits import Folds, SplitKind, make_folds
 from training.versions import find_version
 from training.workers import Places, here

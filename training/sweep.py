@@ -7,7 +7,6 @@ there.
 """
 
 import hashlib
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +27,7 @@ from training.recipe import read_tables
 from training.recipe_error import RecipeError
 from training.rounds import RoundWork, stop_early
 from training.run_error import RunError
-from training.run_folder import RUNS_FOLDER
+from training.run_identity import default_folder
 from training.splits import SplitKind
 from training.sweep_data import TrialData
 from training.sweep_plan import Plan, claim, identity_of_sweep
@@ -85,9 +84,7 @@ class Sweep:
         self._run = run
         self._dataset = dataset
         identity = identity_of_sweep(plan, run)
-        digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:12]
-        name = f"sweep-{run.recipe.name}-{digest}"
-        self.folder = folder or RUNS_FOLDER / name
+        self.folder = folder or default_folder(f"sweep-{run.recipe.name}", identity)
         claim(self.folder, identity, resume)
         self._study = optuna.create_study(
             storage=JournalStorage(JournalFileBackend(str(self.folder / "trials.journal"))),

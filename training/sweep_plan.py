@@ -10,7 +10,7 @@ from training import runs
 from training.recipe import Recipe, load_recipe
 from training.recipe_error import RecipeError
 from training.run_error import RunError
-from training.run_folder import identity_of
+from training.run_identity import Identity, check_same, identity_of
 from training.search_space import Dimension
 from training.written_whole import written_whole
 
@@ -67,7 +67,7 @@ class Plan:
         return None
 
 
-def identity_of_sweep(plan: Plan, run: runs.Run) -> dict[str, str]:
+def identity_of_sweep(plan: Plan, run: runs.Run) -> Identity:
     """Return digests of all that decides a sweep's result but the number of its trials."""
     search = repr((plan.space, plan.batch, plan.seed)).encode()
     return {
@@ -76,7 +76,7 @@ def identity_of_sweep(plan: Plan, run: runs.Run) -> dict[str, str]:
     }
 
 
-def claim(folder: Path, identity: dict[str, str], resume: bool) -> None:
+def claim(folder: Path, identity: Identity, resume: bool) -> None:
     """Make a folder a sweep's, or find that it is.
 
     Raises:
@@ -84,16 +84,7 @@ def claim(folder: Path, identity: dict[str, str], resume: bool) -> None:
     """
     path = folder / "sweep.json"
     if path.exists():
-        try:
-            found = json.loads(path.read_text())
-        except ValueError as error:
-            raise RunError(f"{path} is damaged: name another folder by --out") from error
-        others = [what for what, digest in identity.items() if found.get(what) != digest]
-        if others:
-            raise RunError(
-                f"{folder} holds a sweep of another {' and another '.join(others)}: name another "
-                "folder by --out, or remove it"
-            )
+        check_same(path, identity, "a sweep")
         if not resume:
             raise RunError(
                 f"{folder} holds this sweep: go on with it by --resume, or remove it to begin anew"
