@@ -34,7 +34,7 @@ class LiveServer:
         python: str | Path = sys.executable,
         standard_input: int = subprocess.DEVNULL,
     ) -> None:
-        self.port = _free_port()
+        self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.log = log
         command = [python, "-m", "app.cli", "serve", "--port", str(self.port)]
@@ -85,7 +85,8 @@ def live_server(
             server.stop()
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a port that nobody listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

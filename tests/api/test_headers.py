@@ -2,7 +2,6 @@
 
 import asyncio
 import re
-import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,8 +14,8 @@ from app.settings import Settings
 from tests.api.test_problems import check_problem
 from tests.live_server import LiveServer, live_server
 from tests.two_versions import SIREN
+from tests.web.browser import CHROMIUM
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 FRIEND, OTHER_FRIEND = "https://app.example", "http://localhost:3000"
 QUICK = {"HARK_ENGINE": "onnx", "HARK_WORKERS": "1", "HARK_DRAIN_SECONDS": "0"}
 PREFLIGHT = {"Access-Control-Request-Method": "POST"}

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.live_server import free_port
 from tests.tiny_model import RECIPE, TinyModel, write_data
 from tests.training.test_cli import HarkTrain
 from tests.training.test_cli import hark_train as hark_train
@@ -89,9 +90,8 @@ class Nodes:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.address = f"127.0.0.1:{free.getsockname()[1]}"
+        self._port = free_port()
+        self.address = f"127.0.0.1:{self._port}"
         self.processes: list[subprocess.Popen[bytes]] = []
 
     def start(self, *options: str) -> subprocess.Popen[bytes]:
@@ -107,11 +107,11 @@ class Nodes:
         return process
 
     def start_head(self) -> None:
-        port = self.address.rpartition(":")[2]
         self.start(
-            "--head", f"--port={port}", "--include-dashboard=false", f"--temp-dir={self._folder}"
+            *("--head", f"--port={self._port}"),
+            *("--include-dashboard=false", f"--temp-dir={self._folder}"),
         )
-        wait_until(lambda: listens(int(port)))
+        wait_until(lambda: listens(self._port))
 
     def start_worker(self) -> subprocess.Popen[bytes]:
         return self.start(f"--address={self.address}")

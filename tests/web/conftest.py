@@ -9,7 +9,7 @@ from playwright.sync_api import Browser, expect
 from tests.live_server import LiveServer, live_server
 from tests.tiny_model import edit_manifest, read_manifest_json
 from tests.two_versions import TwoVersions
-from tests.web.browser import CHROMIUM, chromium
+from tests.web.browser import chromium
 from tests.web.hark_page import ANSWER_MS, HarkPage
 
 OpenPage = Callable[..., HarkPage]
@@ -17,8 +17,6 @@ OpenPage = Callable[..., HarkPage]
 
 @pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
-    if CHROMIUM is None:
-        pytest.skip("there is no Chromium here")
     with chromium() as running:
         yield running
 
