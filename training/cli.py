@@ -18,14 +18,15 @@ from app.inference.threads import compute_on_one_thread
 from app.progress import show_progress
 from app.settings import DEFAULT_MODEL_STORE
 from training import tables
-from training.datasets import DatasetError, load_dataset
+from training.datasets import Dataset, DatasetError, load_dataset
 from training.interruption import killed_as_by_ctrl_c
 from training.memory import keep_freed_memory
+from training.ray_workers import HERE, cluster
 from training.recipe import described_recipes, load_recipe
 from training.recipe_error import RecipeError
 from training.run_error import RunError
 from training.search_space import read_space
-from training.workers import Places, here, thread_environment
+from training.workers import THIS_MACHINE, Places, thread_environment
 
 if TYPE_CHECKING:
     from training.cross_validation import CrossValidation
@@ -60,6 +61,9 @@ Strict = Annotated[
 ]
 Cache = Annotated[
     Path | None, typer.Option(help="Where features are kept; by default in the user's cache.")
+]
+OnlyFolds = Annotated[
+    str | None, typer.Option(help="Only the clips of these folds, separated by commas.")
 ]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with what was interrupted.")]
 Store = Annotated[Path, typer.Option(help="The model store.")]
@@ -128,12 +132,12 @@ def cross_validate_command(
         keep = runs.open_folder(run, out, resume)
         outcome = runs.cross_validate_run(run, begin, keep, places)
         if out is not None:
-            write_run_report(out, run, outcome, _command_line(), began, begin)
+            page = write_run_report(out, run, outcome, _command_line(), began, begin)
     _print_unreadable(run.data.unreadable)
     _print_cross_validation(outcome.figures)
     _print_metrics(outcome.figures.together)
     if out is not None:
-        _print_report(out)
+        _print_report(page)
     keep.finish()
 
 
@@ -171,31 +175,28 @@ def fit(
         command = _command_line()
         reference = runs.fit_and_export(run, outcome.figures, name, store, command, begin, keep)
         if out is not None:
-            write_run_report(out, run, outcome, command, began, begin, model=str(reference))
+            model = str(reference)
+            page = write_run_report(out, run, outcome, command, began, begin, model)
     keep.finish()
     _print_unreadable(run.data.unreadable)
     _print_cross_validation(outcome.figures)
     console.print(f"Written: {reference} in {store}", markup=False, soft_wrap=True)
     if out is not None:
-        _print_report(out)
+        _print_report(page)
 
 
 @application.command()
 def evaluate(
     model: Annotated[str, typer.Argument(metavar="NAME[@VERSION]")],
     data: Data,
-    folds: Annotated[
-        str | None, typer.Option(help="Only these folds, separated by commas.")
-    ] = None,
+    folds: OnlyFolds = None,
     store: Store = DEFAULT_MODEL_STORE,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Test a version of the store on labelled files."""
     from training import runs
 
-    dataset = load_dataset(data)
-    if folds is not None:
-        dataset = dataset.select_folds(folds.split(","))
+    dataset = _load(data, folds)
     with show_progress(complaints) as begin:
         result = runs.evaluate_version(model, dataset, store, begin)
     if as_json:
@@ -226,9 +227,7 @@ def ablate(
         int | None,
         typer.Option(min=1, help="Fit for so many epochs at most; the recipe's if none."),
     ] = None,
-    folds: Annotated[
-        str | None, typer.Option(help="Only the clips of these folds, separated by commas.")
-    ] = None,
+    folds: OnlyFolds = None,
     leave_one_out: Annotated[
         bool, typer.Option("--leave-one-out", help="Also with all changes but each.")
     ] = False,
@@ -249,9 +248,7 @@ def ablate(
     from training import ablation
 
     taken_apart = ablation.shortened(load_recipe(recipe, changes or ()), epochs)
-    dataset = load_dataset(data)
-    if folds is not None:
-        dataset = dataset.select_folds(folds.split(","))
+    dataset = _load(data, folds)
     if out is not None:
         out.parent.mkdir(parents=True, exist_ok=True)
     arms: list[ablation.Arm] = []
@@ -281,9 +278,7 @@ def sweep(
     ],
     trials: Annotated[int, typer.Option(min=1, help="How many values of them to try, in all.")],
     changes: Changes = None,
-    folds: Annotated[
-        str | None, typer.Option(help="Only the clips of these folds, separated by commas.")
-    ] = None,
+    folds: OnlyFolds = None,
     seed: Annotated[int, typer.Option(help="Decides what is proposed.")] = 0,
     batch: Annotated[
         int,
@@ -309,9 +304,7 @@ def sweep(
 
     plan = Plan(recipe, tuple(changes or ()), space, trials, batch, seed, store)
     searched = plan.check()
-    dataset = load_dataset(data)
-    if folds is not None:
-        dataset = dataset.select_folds(folds.split(","))
+    dataset = _load(data, folds)
     with _to_be_resumed(), _places(ray, threads) as places, show_progress(complaints) as begin:
         run = runs.prepare_dataset(searched, dataset, split, strict, cache, begin, places)
         found = Sweep(plan, run, dataset, out, resume)
@@ -363,6 +356,12 @@ def main() -> None:
         _complain(f"{error.filename}: {error.strerror}" if error.filename else str(error))
 
 
+def _load(data: Path, folds: str | None) -> Dataset:
+    """Load a data set, or those of its folds that are named, separated by commas."""
+    dataset = load_dataset(data)
+    return dataset if folds is None else dataset.select_folds(folds.split(","))
+
+
 def _print_unreadable(clips: "Sequence[UnreadableClip]") -> None:
     if clips:
         complaints.print(tables.unreadable_table(clips))
@@ -380,8 +379,7 @@ def _print_cross_validation(result: "CrossValidation") -> None:
         complaints.print(f"[yellow]{result.warning}[/yellow]")
 
 
-def _print_report(folder: Path) -> None:
-    page = folder / "report.html"
+def _print_report(page: Path) -> None:
     console.print(f"Report: {page}, with metrics and plots", markup=False, soft_wrap=True)
 
 
@@ -410,7 +408,7 @@ def with_address(arguments: list[str]) -> list[str]:
     for place, argument in enumerate(arguments):
         written.append(argument)
         if argument == "--ray" and (arguments[place + 1 : place + 2] or ["-"])[0].startswith("-"):
-            written.append("local")
+            written.append(HERE)
     return written
 
 
@@ -424,10 +422,8 @@ def _compute_on(threads: int | None) -> None:
 def _places(ray: str | None, threads: int | None) -> Iterator[Places]:
     """Return who works: this machine, or a Ray cluster while the context lasts."""
     if ray is None:
-        yield here()
+        yield THIS_MACHINE
         return
-    from training.ray_workers import cluster
-
     with cluster(ray, threads) as places:
         yield places
 

@@ -30,7 +30,7 @@ from training.rounds import FittedRound, RoundWork, TestWork, fit_round, test_ro
 from training.run_folder import RunFolder
 from training.splits import Folds
 from training.time_left import with_time_left
-from training.workers import InThisProcess, ToldHere, Workers, counted
+from training.workers import THIS_MACHINE, ToldHere, Workers, counted
 
 
 class RoundResult(BaseModel):
@@ -103,7 +103,7 @@ def cross_validate(
     labels: list[str],
     begin: Begin = silent,
     keep: RunFolder | None = None,
-    workers: Workers | None = None,
+    workers: Workers = THIS_MACHINE.fits,
 ) -> Outcome:
     """Fit, calibrate and test a model for each part of the data.
 
@@ -120,7 +120,6 @@ def cross_validate(
         The rounds' figures, with `epochs` being the median of theirs: for how long to fit on
         everything. And the answers that were counted.
     """
-    workers = workers or InThisProcess()
     turns = folds.rounds()
     n_fits = sum(2 if len(turn.validation) else 1 for turn in turns)
     begin_fit = ToldHere(with_time_left(begin, n_fits, recipe.training.epochs))

@@ -24,7 +24,7 @@ from app.inference.arrays import DamagedArraysError, load_arrays
 from app.progress import Advance
 from training.datasets import Clip, Dataset
 from training.source_code import source_code
-from training.workers import ProcessPool, Workers
+from training.workers import THIS_MACHINE, Workers
 from training.written_whole import written_whole
 
 # Training clips are the trainer's own: no limit but what memory holds.
@@ -94,7 +94,7 @@ def extract_features(
     spec: FrontEndSpec,
     cache: Path,
     advance: Advance = lambda _note: None,
-    workers: Workers | None = None,
+    workers: Workers = THIS_MACHINE.files,
 ) -> DatasetFeatures:
     """Compute the features of every clip, or take them from the cache.
 
@@ -110,7 +110,7 @@ def extract_features(
     readable: list[tuple[Clip, NDArray[np.float32], NDArray[np.float64]]] = []
     unreadable: list[UnreadableClip] = []
     paths = [clip.path for clip in dataset.clips]
-    results = (workers or ProcessPool()).run(_features_of_file, (front_end, folder), paths)
+    results = workers.run(_features_of_file, (front_end, folder), paths)
     for clip, result in zip(dataset.clips, results, strict=True):
         if isinstance(result, str):
             unreadable.append(UnreadableClip(clip.path, result))

@@ -82,10 +82,7 @@ def fit_model(
 
 
 def _plain(recipe: Recipe, examples: Examples, model: Any) -> Any:
-    """Return what is kept of a fitted model: in float32, and without the optimizer.
-
-    That is twice the size of the layers.
-    """
+    """Return what is kept of a fitted model: in float32, without the optimizer, twice its size."""
     if not recipe.training.mixed_precision:
         return keras.Model(model.inputs, model.outputs, name=model.name)
     plain = _model(recipe, examples)

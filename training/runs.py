@@ -32,7 +32,7 @@ from training.run_folder import RunFolder
 from training.run_identity import identity_of
 from training.splits import Folds, SplitKind, make_folds
 from training.versions import find_version
-from training.workers import Places, here
+from training.workers import THIS_MACHINE, Places
 
 _MAX_LISTED: Final = 20
 _N_EXAMPLES: Final = 256  # real windows on which a version's engines are compared
@@ -69,7 +69,7 @@ def prepare(
     strict: bool,
     cache: Path | None,
     begin: Begin,
-    places: Places | None = None,
+    places: Places = THIS_MACHINE,
 ) -> Run:
     """Read a data set, refuse bad splits before any work, and compute its features.
 
@@ -88,7 +88,7 @@ def prepare_dataset(
     strict: bool,
     cache: Path | None,
     begin: Begin,
-    places: Places | None = None,
+    places: Places = THIS_MACHINE,
 ) -> Run:
     """Do what `prepare` does, of a data set that is read."""
     if recipe.augmentation.waveform is not None:
@@ -99,7 +99,7 @@ def prepare_dataset(
         recipe.front_end,
         cache or default_cache_folder(),
         begin("computing features", len(dataset.clips)),
-        (places or here()).files,
+        places.files,
     )
     if (data.unreadable and strict) or 2 * len(data.unreadable) > len(dataset.clips):
         raise UnreadableClipsError(data.unreadable)
@@ -110,7 +110,7 @@ def prepare_dataset(
     return with_variants(Run(recipe, readable, data, folds), cache, begin, places)
 
 
-def with_variants(run: Run, cache: Path | None, begin: Begin, places: Places | None = None) -> Run:
+def with_variants(run: Run, cache: Path | None, begin: Begin, places: Places = THIS_MACHINE) -> Run:
     """Return a run with the variants that its recipe asks for, and no others."""
     plan = run.recipe.augmentation.waveform
     variants = None
@@ -123,7 +123,7 @@ def with_variants(run: Run, cache: Path | None, begin: Begin, places: Places | N
             run.recipe.training.seed,
             cache or default_cache_folder(),
             begin("computing variants", len(run.data.clips)),
-            (places or here()).files,
+            places.files,
         )
     return replace(run, data=replace(run.data, variants=variants))
 
@@ -135,11 +135,12 @@ def open_folder(run: Run, folder: Path | None, resume: bool) -> RunFolder:
 
 
 def cross_validate_run(
-    run: Run, begin: Begin, keep: RunFolder | None = None, places: Places | None = None
+    run: Run, begin: Begin, keep: RunFolder | None = None, places: Places = THIS_MACHINE
 ) -> Outcome:
     """Cross-validate a run's recipe on its data; fits are done here, or where they have a place."""
-    fits = (places or here()).fits
-    return cross_validate(run.recipe, run.data, run.folds, run.dataset.labels, begin, keep, fits)
+    return cross_validate(
+        run.recipe, run.data, run.folds, run.dataset.labels, begin, keep, places.fits
+    )
 
 
 def fit_and_export(

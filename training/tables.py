@@ -21,7 +21,7 @@ if TYPE_CHECKING:  # several of these import TensorFlow or matplotlib, which a t
     from training.recipe import Described
     from training.sweep_trials import Trial
 
-N_BEST: Final = 10  # trials of a sweep that are shown
+_N_BEST: Final = 10  # trials of a sweep that are shown
 
 
 def label_table(audit: Audit) -> Table:
@@ -239,7 +239,7 @@ def sweep_table(trials: Sequence[Trial]) -> Table:
     table.add_column("epochs", justify="right")
     for field in complete[0].values if complete else ():
         table.add_column(escape(field.rpartition(".")[2]), justify="right", overflow="fold")
-    for trial in complete[:N_BEST]:
+    for trial in complete[:_N_BEST]:
         values = (escape(_short(text)) for text in trial.values.values())
         epochs = " ".join(map(str, trial.epochs))
         table.add_row(str(trial.number), f"{trial.accuracy:.4f}", epochs, *values)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
-from typing import Any, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 from app.inference.threads import available_processors, one_thread_environment
 from app.progress import Advance, Begin, silent
@@ -99,9 +99,8 @@ class Places:
     fits: Workers
 
 
-def here() -> Places:
-    """Return this machine: files in processes of their own, fits in this one."""
-    return Places(files=ProcessPool(), fits=InThisProcess())
+# This machine: files in processes of their own, fits in this one.
+THIS_MACHINE: Final = Places(files=ProcessPool(), fits=InThisProcess())
 
 
 class ToldHere:

@@ -27,7 +27,7 @@ from training.augmentation.waveform_plan import Changes, WaveformAugmentation
 from training.datasets import AUDIO_SUFFIXES, Clip
 from training.features_cache import LIMITS, Variants, digest_of, read_entry, write_entry
 from training.recipe_error import RecipeError
-from training.workers import ProcessPool, Workers
+from training.workers import THIS_MACHINE, Workers
 
 _Entry = tuple[NDArray[np.float32], NDArray[np.float64]]
 
@@ -49,7 +49,7 @@ def make_variants(
     seed: int,
     cache: Path,
     advance: Advance = lambda _note: None,
-    workers: Workers | None = None,
+    workers: Workers = THIS_MACHINE.files,
 ) -> Variants:
     """Compute the features of every clip's variants, or take them from the cache.
 
@@ -76,7 +76,7 @@ def make_variants(
     folder = cache / "variants" / f"{digest_of(spec)}-{hashlib.sha256(source).hexdigest()[:16]}"
     worker = _Worker(FrontEnd.build(spec), folder, plan.variants, seed)
     entries: list[list[_Entry]] = []
-    for made in (workers or ProcessPool()).run(_variants_of_file, worker, works):
+    for made in workers.run(_variants_of_file, worker, works):
         if isinstance(made, str):
             raise RecipeError(made)
         entries.append(made)

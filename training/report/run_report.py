@@ -1,6 +1,5 @@
 """The folder that a run leaves: figures, plots, every answer, and the page."""
 
-from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -25,7 +24,7 @@ def write_run_report(
     began: datetime,
     begin: Begin,
     model: str | None = None,
-) -> None:
+) -> Path:
     """Write all that a run leaves into a folder, which is made where it does not exist.
 
     Args:
@@ -36,20 +35,21 @@ def write_run_report(
         began: when.
         begin: is told how it goes on.
         model: the version that was fitted, in words; None where none was.
+
+    Returns:
+        The page.
     """
     folder.mkdir(parents=True, exist_ok=True)
     files = run.dataset.clips
     audited = audit(run.dataset, begin("reading headers", len(files)))
     names = short_names([clip.path for clip in files] + [clip.path for clip in run.data.unreadable])
-    steps: dict[str, Callable[[], None]] = {
-        "figures": lambda: write_figures(folder, outcome.figures),
-        "plots": lambda: write_more_plots(folder, outcome.figures),
-        "answers": lambda: write_predictions(folder / PREDICTIONS_FILE, outcome, names),
-    }
-    advance = begin("writing the report", len(steps) + 1)
-    for name, step in steps.items():
-        step()
-        advance(name)
+    advance = begin("writing the report", 4)
+    write_figures(folder, outcome.figures)
+    advance("figures")
+    write_more_plots(folder, outcome.figures)
+    advance("plots")
+    write_predictions(folder / PREDICTIONS_FILE, outcome, names)
+    advance("answers")
     record = RunRecord(
         command=command,
         began=began,
@@ -57,7 +57,7 @@ def write_run_report(
         library_versions=library_versions(),
         model=model,
     )
-    page = render_page(
+    html = render_page(
         PageContent(
             recipe=run.recipe,
             licence=run.dataset.licence,
@@ -68,5 +68,7 @@ def write_run_report(
             names=names,
         )
     )
-    (folder / PAGE_FILE).write_text(page, encoding="utf-8")
+    page = folder / PAGE_FILE
+    page.write_text(html, encoding="utf-8")
     advance("page")
+    return page
