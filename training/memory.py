@@ -18,9 +18,10 @@ def keep_freed_memory() -> None:
     """Have this process keep up to a GiB that it frees, where the C library is glibc.
 
     A step of a fit takes and frees tensors of some MB each. glibc gives such memory back to the
-    system at once and takes it anew for the next step, cleared page by page: of a fit on 64 MFCCs,
-    46 % of the processors' time went there, and 14 % do with this. In the same time 1.4 times
-    as many clips were fitted.
+    system at once and takes it anew for the next step, cleared page by page. A cross-validation of
+    `mfcc-bands-cnn` on ESC-10 (four epochs, two processors) took 166 s so, with a third of its
+    processor time in the kernel; with this it takes 116 s, with an eighth, and 1.36 GB at the peak
+    instead of 1.17.
     """
     if not sys.platform.startswith("linux"):
         return
