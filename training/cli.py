@@ -66,7 +66,7 @@ OnlyFolds = Annotated[
     str | None, typer.Option(help="Only the clips of these folds, separated by commas.")
 ]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with what was interrupted.")]
-Store = Annotated[Path, typer.Option(help="The model store.")]
+Store = Annotated[Path, typer.Option(help="The model store.", envvar="HARK_MODEL_STORE")]
 Ray = Annotated[
     str | None,
     typer.Option(
