@@ -29,9 +29,9 @@ from training.search_space import read_space
 from training.workers import THIS_MACHINE, Places, thread_environment
 
 if TYPE_CHECKING:
-    from training.cross_validation import CrossValidation
     from training.evaluate import Metrics
     from training.features_cache import UnreadableClip
+    from training.results import CrossValidation
 
 # Everything that needs TensorFlow, scikit-learn or matplotlib is imported by the command that does:
 # `--help` and a mistyped option answer at once.
