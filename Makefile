@@ -30,9 +30,11 @@ HARK_BASE_IMAGE ?= python:3.12-slim
 test-image: $(VENV)/dev.stamp
 	HARK_BASE_IMAGE=$(HARK_BASE_IMAGE) $(BIN)/python -m pytest -m image --timeout 900
 
-# What takes long: real training on the data in HARK_TEST_DATA, runs that are ended again and again.
-test-slow: $(VENV)/dev.stamp
+# What takes long: real training on the data in HARK_TEST_DATA, runs that are ended again and again,
+# many more requests of the kind that the OpenAPI document allows, a little benchmark.
+test-slow: $(VENV)/dev.stamp $(STAMP_onnx)
 	$(BIN)/python -m pytest -m slow --timeout 3600
+	HARK_SCHEMA_EXAMPLES=30 $(BIN)/python -m pytest tests/contract/test_schema.py --timeout 3600
 
 # Measure Hark beside other services, on a machine that does nothing else: some 15 minutes.
 bench: $(VENV)/dev.stamp $(VENV)-keras/serve.stamp $(STAMP_onnx)

@@ -28,7 +28,7 @@ def test_the_last_run_is_the_one_that_is_reported(tmp_path: Path) -> None:
     assert results["skipped"] == {}
 
 
-@pytest.mark.alone
+@pytest.mark.slow  # a minute and a half on a machine that does nothing else
 @pytest.mark.skipif(
     shutil.which("wrk") is None or not ONNX_ENVIRONMENT.exists(),
     reason="wrk, or the environment without TensorFlow, is not installed",

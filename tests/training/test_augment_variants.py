@@ -270,6 +270,7 @@ def spoilt(run: runs.Run, clips: np.ndarray[Any, Any]) -> DatasetFeatures:
     return replace(run.data, variants=replace(variants, features=features))
 
 
+@pytest.mark.slow
 def test_no_variant_reaches_the_test_or_the_validation_part(silenced: runs.Run) -> None:
     honest = first_round(silenced, silenced.data)
     turn = silenced.folds.rounds()[0]

@@ -47,6 +47,7 @@ def assert_same(first: FittedModel, second: FittedModel) -> None:
     assert (first.history, first.epochs) == (second.history, second.epochs)
 
 
+@pytest.mark.slow
 def test_an_interrupted_fit_goes_on_to_the_same_weights(recipe: Recipe, tmp_path: Path) -> None:
     whole = fit(recipe, None)
     path = tmp_path / "fit.npz"

@@ -220,6 +220,7 @@ def test_evaluate_prints_tables_and_warns_of_training_data(
     assert all(rows[label] == ["12", "1.000", "1.000", "1.000"] for label in LABELS)
 
 
+@pytest.mark.slow
 def test_a_random_split_is_marked_and_salience_is_told_apart(
     hark_train: HarkTrain, sounds: TinyModel, tmp_path: Path
 ) -> None:

@@ -79,6 +79,7 @@ def test_each_epoch_tells_how_long_all_fits_will_take(data: DatasetFeatures, has
     assert all(note.endswith("; all fits: under a minute left") for note in of_fits)
 
 
+@pytest.mark.slow
 def test_a_round_is_calibrated_by_the_others(data: DatasetFeatures, hasty: Recipe) -> None:
     turns = parts(data, "1", "2", "3").rounds()
     rounds = [fit_round(data, RoundWork(hasty, turn, list(LABELS))) for turn in turns]

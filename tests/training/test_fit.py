@@ -330,6 +330,7 @@ def test_averaged_weights_are_what_is_kept(fit: Fit) -> None:
     assert np.abs(weights(moved)[kernel] - weights(began)[kernel]).max() > 0.1
 
 
+@pytest.mark.slow
 def test_mixed_precision_is_for_the_fit_alone(fit: Fit, data: DatasetFeatures) -> None:
     """Other sums than in float32, and a model that computes in float32 as if there were none."""
     plain, mixed = fit(epochs=4), fit(epochs=4, mixed_precision=True)
@@ -340,6 +341,7 @@ def test_mixed_precision_is_for_the_fit_alone(fit: Fit, data: DatasetFeatures) -
     assert {str(weight.dtype) for weight in mixed.model.trainable_weights} == {"float32"}
 
 
+@pytest.mark.slow
 def test_a_fit_in_mixed_precision_goes_on_from_its_checkpoint(
     data: DatasetFeatures, tiny_recipe: Recipe, tmp_path: Path
 ) -> None:
