@@ -12,6 +12,7 @@ from typing import Final
 from app.audio.limits import DecodeLimits
 from app.bulk.asked import Asked
 from app.bulk.files import AudioFile
+from app.bulk.remote import Place
 from app.bulk.rows import INTERNAL_ERROR, Failure, Outcome
 from app.errors import DeadlineExceededError, HarkError, ModelError, UploadTooLargeError
 from app.inference.arena import Arena, Block
@@ -188,7 +189,7 @@ class Runner:
         )
         return await self._workers.classify(job, self._means.deadline_seconds, give_back)
 
-    def _read(self, path: Path, block: Block) -> None:
+    def _read(self, path: Place, block: Block) -> None:
         """Copy a file into a block.
 
         Raises:
