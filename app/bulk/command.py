@@ -51,7 +51,13 @@ def classify_into_table(
     found = find_files(paths, recursive=recursive, besides=out)
     table = open_table(out, asked)
     try:
-        return _Run(found, out, asked, Means.of(settings, deadline_seconds), table).run()
+        return _Run(
+            found,
+            out,
+            asked,
+            Means.of(settings, deadline_seconds, are_remote=found.are_remote),
+            table,
+        ).run()
     finally:
         table.close()
 

@@ -42,6 +42,11 @@ class Found:
     passed_over: Counter[str] = field(default_factory=Counter)
     unreadable: list[str] = field(default_factory=list)
 
+    @property
+    def are_remote(self) -> bool:
+        """Whether URLs name some of the files."""
+        return any(isinstance(file.path, Remote) for file in self.files)
+
     def sentences(self) -> list[str]:
         """Say what is not among the files, and why."""
         return [*self.unreadable, *self._passed_over_in_words()]

@@ -33,7 +33,7 @@ Result = TypeVar("Result")
 
 # Of so many files a partition is at least and at most; between, there are so many partitions. The
 # size of the cluster has no part in it: a run that is gone on with on another one makes the same.
-_LEAST_FILES: Final = 8
+_LEAST_FILES: Final = 32
 _MOST_FILES: Final = 1000
 _PARTITIONS: Final = 256
 

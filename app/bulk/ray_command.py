@@ -59,7 +59,8 @@ def classify_on_ray(
     found.files = [AudioFile(_everywhere(file.path), file.name) for file in found.files]
     partitions = Partitions(_everywhere(out), asked)
     kept = partitions.resume()
-    cluster = Cluster(address, Means.of(settings, deadline_seconds), workers)
+    means = Means.of(settings, deadline_seconds, are_remote=found.are_remote)
+    cluster = Cluster(address, means, workers)
     return _Run(found, out, cluster, partitions, kept).run()
 
 

@@ -82,15 +82,15 @@ def test_the_same_files_have_the_same_name_and_others_another(folder: Place) -> 
 def test_only_what_is_missing_is_left_to_do(folder: Place) -> None:
     partitions = Partitions(folder, ASKED)
     partitions.resume()
-    names = [f"{index:03}" for index in range(20)]
+    names = [f"{index:03}" for index in range(80)]
     first, second, third = pieces_of(files(*names), Kept(), partitions)
-    assert [len(piece.files) for piece in (first, second, third)] == [8, 8, 4]
+    assert [len(piece.files) for piece in (first, second, third)] == [32, 32, 16]
     partitions.write(second.partition, rows({file.name: NOT_AUDIO for file in second.files}))
     kept = partitions.resume()
     assert pieces_of(files(*names), kept, partitions) == [first, third]
-    (piece,) = pieces_of(files("008", "0085", "009"), kept, partitions)
-    assert [file.name for file in piece.files] == ["0085"]
-    assert pieces_of(files("008", "009"), kept, partitions) == []
+    (piece,) = pieces_of(files("032", "0325", "033"), kept, partitions)
+    assert [file.name for file in piece.files] == ["0325"]
+    assert pieces_of(files("032", "033"), kept, partitions) == []
 
 
 def test_what_may_not_fail_again_is_tried_again_in_its_place(folder: Place) -> None:
