@@ -13,7 +13,7 @@ HOST ?= 127.0.0.1
 PORT ?= 8000
 PIP_INSTALL := python -m pip --disable-pip-version-check --quiet install
 
-.PHONY: serve test test-slow bench lint format lock samples fuzz chaos screenshots clean
+.PHONY: serve test test-image test-slow bench image lint format lock samples fuzz chaos screenshots clean
 
 # Start the service, with the models in model_store/. ENGINE=onnx is its light twin.
 serve: $(STAMP_$(ENGINE))
@@ -22,8 +22,13 @@ serve: $(STAMP_$(ENGINE))
 # Run every test but the slow ones: side by side, and then those that want the machine for themselves.
 TEST_PROCESSES ?= 2
 test: $(VENV)/dev.stamp $(STAMP_onnx)
-	$(BIN)/python -m pytest -m "not alone and not slow" --numprocesses $(TEST_PROCESSES) --dist loadfile
+	$(BIN)/python -m pytest -m "not alone and not slow and not image" --numprocesses $(TEST_PROCESSES) --dist loadfile
 	$(BIN)/python -m pytest -m "alone and not slow"
+
+# Build the images, start them and classify in them; HARK_BASE_IMAGE is the base that they stand on.
+HARK_BASE_IMAGE ?= python:3.12-slim
+test-image: $(VENV)/dev.stamp
+	HARK_BASE_IMAGE=$(HARK_BASE_IMAGE) $(BIN)/python -m pytest -m image --timeout 900
 
 # What takes long: real training on the data in HARK_TEST_DATA, runs that are ended again and again.
 test-slow: $(VENV)/dev.stamp
@@ -33,6 +38,16 @@ test-slow: $(VENV)/dev.stamp
 bench: $(VENV)/dev.stamp $(VENV)-keras/serve.stamp $(STAMP_onnx)
 	$(MAKE) $(VENV)-peers/peers.stamp || echo "The other model servers cannot be installed here; they are skipped." >&2
 	$(BIN)/python -m benchmarks.bench $(BENCH_OPTIONS)
+
+# Build an image with what is here to build it: docker, podman or buildah. TARGET is serve, slim or train;
+# PYTHON_IMAGE is the base that it stands on.
+TARGET ?= serve
+VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
+IMAGE ?= hark:$(VERSION)$(if $(filter-out serve,$(TARGET)),-$(TARGET))
+image:
+	deploy/image/build --target $(TARGET) --tag $(IMAGE) --build-arg VERSION=$(VERSION) \
+		--build-arg REVISION=$$(git rev-parse --short HEAD 2>/dev/null || echo unknown) \
+		$(if $(PYTHON_IMAGE),--build-arg PYTHON_IMAGE=$(PYTHON_IMAGE)) .
 
 lint: $(VENV)/dev.stamp
 	$(BIN)/ruff format --check .
@@ -72,6 +87,8 @@ lock: $(VENV)/dev.stamp
 		--output-file requirements.lock pyproject.toml
 	$(BIN)/uv pip compile $(LOCK_OPTIONS) --constraint requirements-dev.lock --extra onnx \
 		--output-file requirements-onnx.lock pyproject.toml
+	$(BIN)/uv pip compile $(LOCK_OPTIONS) --constraint requirements-dev.lock --extra train --extra av \
+		--output-file requirements-train.lock pyproject.toml
 	$(BIN)/uv pip compile $(LOCK_OPTIONS) --constraint requirements-dev.lock --extra fuzz \
 		--output-file requirements-fuzz.lock pyproject.toml
 LOCK_OPTIONS := --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \

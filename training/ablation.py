@@ -21,10 +21,10 @@ from app.progress import Begin
 from training import runs
 from training.augmentation.arms import arms_of, plan_with
 from training.augmentation.plan import Augmentation
-from training.cross_validation import CrossValidation
 from training.datasets import Dataset
 from training.features_cache import default_cache_folder
 from training.recipe import Recipe, Training
+from training.results import CrossValidation
 from training.source_code import source_code
 from training.splits import SplitKind
 from training.written_whole import written_whole

@@ -30,9 +30,9 @@ from training.search_space import read_space
 from training.workers import THIS_MACHINE, Places, thread_environment
 
 if TYPE_CHECKING:
-    from training.cross_validation import CrossValidation
     from training.evaluate import Metrics
     from training.features_cache import UnreadableClip
+    from training.results import CrossValidation
 
 # Everything that needs TensorFlow, scikit-learn or matplotlib is imported by the command that does:
 # `--help` and a mistyped option answer at once.
@@ -67,7 +67,7 @@ OnlyFolds = Annotated[
     str | None, typer.Option(help="Only the clips of these folds, separated by commas.")
 ]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with what was interrupted.")]
-Store = Annotated[Path, typer.Option(help="The model store.")]
+Store = Annotated[Path, typer.Option(help="The model store.", envvar="HARK_MODEL_STORE")]
 Ray = Annotated[
     str | None,
     typer.Option(

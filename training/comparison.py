@@ -12,9 +12,8 @@ from pydantic import ValidationError
 from scipy import stats
 
 from app.inference.store import ModelStore
-from training.cross_validation import CrossValidation
 from training.recipe_error import RecipeError
-from training.report.files import METRICS_FILE
+from training.results import METRICS_FILE, CrossValidation
 from training.versions import find_version
 
 SIGNIFICANCE: Final = 0.05

@@ -18,8 +18,8 @@ from app.audio.feature_specs import (
 from app.inference.artifact import TrainingRecord
 from app.inference.store import ModelReference
 from training.calibration import N_BINS, Marks
-from training.cross_validation import CrossValidation
 from training.recipe import Recipe
+from training.results import CrossValidation
 
 LOSS_FILE: Final = "loss.png"
 CONFUSION_FILE: Final = "confusion_matrix.png"

@@ -13,7 +13,7 @@ from app.inference.classifier import Classifier
 from app.inference.store import ModelReference, ModelStore
 from app.progress import Begin
 from training.augmentation.variants import make_variants
-from training.cross_validation import CrossValidation, Outcome, cross_validate
+from training.cross_validation import Outcome, cross_validate
 from training.datasets import Dataset, DatasetError, load_dataset
 from training.evaluate import Metrics, measure, predict
 from training.examples import select_examples
@@ -28,6 +28,7 @@ from training.fit import fit_model, report_epochs
 from training.recipe import Recipe
 from training.recipe_error import RecipeError
 from training.report.files import write_version_reports
+from training.results import CrossValidation
 from training.run_folder import RunFolder
 from training.run_identity import identity_of
 from training.splits import Folds, SplitKind, make_folds

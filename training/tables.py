@@ -15,10 +15,10 @@ if TYPE_CHECKING:  # several of these import TensorFlow or matplotlib, which a t
     from training.ablation import Arm
     from training.audit import Audit, Header
     from training.comparison import NamedRun, PairedTest
-    from training.cross_validation import CrossValidation
     from training.evaluate import Metrics
     from training.features_cache import UnreadableClip
     from training.recipe import Described
+    from training.results import CrossValidation
     from training.sweep_trials import Trial
 
 _N_BEST: Final = 10  # trials of a sweep that are shown

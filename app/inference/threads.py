@@ -12,8 +12,14 @@ _VARIABLES: Final = (
 
 
 def available_processors() -> int:
-    """Return how many processors this process may run on."""
-    return len(os.sched_getaffinity(0))
+    """Return how many processors this process may keep busy: those it may run on, or its quota.
+
+    A container's quota (of cgroups v1 or v2) is time, rounded up to whole processors here. Were
+    there a process for each of the host's, all would be stopped whenever the quota is used up.
+    """
+    from loky import cpu_count  # a tenth of a second, once
+
+    return int(cpu_count())
 
 
 def one_thread_environment() -> dict[str, str]:

@@ -9,11 +9,12 @@ from app.inference.artifact import Calibration
 from app.inference.store import ModelReference
 from tests.tiny_model import LABELS, SAVING_WARNS, TinyModel
 from training.calibration import Marks, fit_calibration, pool_outputs
-from training.cross_validation import CrossValidation, cross_validate
+from training.cross_validation import cross_validate
 from training.datasets import Clip, Dataset, load_dataset
 from training.features_cache import DatasetFeatures, extract_features
 from training.model_card import model_card
 from training.recipe import Recipe
+from training.results import CrossValidation
 from training.rounds import FittedRound, RoundWork, fit_round
 from training.splits import Folds, make_folds
 from training.workers import ProcessPool

@@ -25,11 +25,11 @@ from training.calibration import (
     expected_calibration_error,
     reliability_bins,
 )
-from training.cross_validation import CrossValidation, RoundResult
 from training.evaluate import LabelMetrics, Metrics, SalienceMetrics
 from training.report.answers import short_names
 from training.report.page import N_MISTAKES
 from training.report.sounds import mp3, read_excerpt, spectrogram_decibels
+from training.results import CrossValidation, RoundResult
 
 pytestmark = SAVING_WARNS
 

@@ -7,8 +7,8 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from training.calibration import Reliability, ReliabilityBin
-from training.cross_validation import RoundResult
 from training.evaluate import Metrics
+from training.results import RoundResult
 
 _YLABELS: Final = {"loss": "loss (cross-entropy)", "accuracy": "accuracy"}
 _MEASURES: Final = ("precision", "recall", "f1")

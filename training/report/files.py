@@ -5,7 +5,6 @@ from typing import Final
 
 from app.inference.artifact import TrainingRecord
 from app.inference.store import ModelReference
-from training.cross_validation import CrossValidation
 from training.model_card import CONFUSION_FILE, LOSS_FILE, RELIABILITY_FILE, model_card
 from training.png import save_png
 from training.recipe import Recipe
@@ -16,8 +15,8 @@ from training.report.figures import (
     reliability_figure,
 )
 from training.report.looks import colours
+from training.results import METRICS_FILE, CrossValidation
 
-METRICS_FILE: Final = "metrics.json"
 CARD_FILE: Final = "MODEL_CARD.md"
 ACCURACY_FILE: Final = "accuracy.png"
 LABELS_FILE: Final = "labels.png"

@@ -22,7 +22,7 @@ from matplotlib.figure import Figure
 from app.errors import AudioError
 from training.audit import Audit
 from training.calibration import N_BINS, ReliabilityBin
-from training.cross_validation import CrossValidation, Outcome, RoundResult
+from training.cross_validation import Outcome
 from training.features_cache import UnreadableClip
 from training.model_card import features_in_words
 from training.recipe import Recipe
@@ -30,6 +30,7 @@ from training.report.answers import Answer, worst_mistakes
 from training.report.figures import bins_figure, durations_figure, round_figure
 from training.report.looks import colours, on_dark, svg, webp
 from training.report.sounds import mp3, read_excerpt, spectrogram_figure
+from training.results import CrossValidation, RoundResult
 
 N_MISTAKES: Final = 10
 _TEMPLATES: Final = Path(__file__).parent / "templates"
