@@ -7,6 +7,7 @@ from typing import Annotated, Final
 
 import typer
 
+from app.bulk.remote import place
 from app.inference.engine import EngineName
 from app.inference.labels import split_labels
 from app.inference.serving import read_serving
@@ -27,9 +28,10 @@ _AUDIO: Final = "Which audio, in which windows"
 
 def classify(
     paths: Annotated[
-        list[Path],
+        list[str],
         typer.Argument(
-            metavar="FILES|DIR", help="Audio files, or folders, of which the audio files are taken."
+            metavar="FILES|DIR|URL",
+            help="Audio files, or folders, of which the audio files are taken.",
         ),
     ],
     recursive: Annotated[
@@ -89,10 +91,20 @@ def classify(
         typer.Option("--json", help="Print one JSON object a line.", rich_help_panel=_TERMINAL),
     ] = False,
     out: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
             metavar="FILE",
-            help="A .csv, .jsonl or .parquet file to write. Where it is there, it is gone on with.",
+            help="A .csv, .jsonl or .parquet file to write; with --ray, a folder or a URL. Where "
+            "it is there, it is gone on with.",
+            rich_help_panel=_TABLE,
+        ),
+    ] = None,
+    ray: Annotated[
+        str | None,
+        typer.Option(
+            metavar="[ADDRESS]",
+            help="Classify on a Ray cluster: auto or HOST:PORT; one that is started here, where no "
+            "address is given.",
             rich_help_panel=_TABLE,
         ),
     ] = None,
@@ -120,12 +132,13 @@ def classify(
 ) -> None:
     """Say what the sounds in files are, without a server.
 
-    With --out, files go through isolated processes into a table; started again, the command goes on
-    where it ended. The exit status is 1 if a file has no answer, and 130 after Ctrl-C.
+    With --out, files go through isolated processes into a table, with --ray on all machines of a
+    cluster; started again, the command goes on where it ended. The exit status is 1 if a file has
+    no answer, and 130 after Ctrl-C.
     """
     for_tables = {"--workers": workers, "--deadline-seconds": deadline_seconds, "--events": events}
     if out is None:
-        _refuse(for_tables, "is for a table: name its file with --out.")
+        _refuse({**for_tables, "--ray": ray}, "is for a table: name its file with --out.")
     else:
         _refuse({"--top-k": top_k, "--json": as_json}, "is for the terminal, and not for --out.")
         if not events:
@@ -140,18 +153,31 @@ def classify(
     cutting = Cutting(start_seconds, end_seconds, hop_seconds)
     chosen = split_labels(labels or ())
     _refuse({"--labels": labels and not chosen}, "names no label. Leave it out, for all.")
+    places = [place(path) for path in paths]
     if out is None:
         from app.terminal_answers import Shown, show_answers
 
         artifact = models.open(reference)
         shown = Shown(top_k or 5, threshold, chosen or None, windows)
-        sys.exit(show_answers(paths, recursive, artifact, settings, cutting, shown, as_json))
+        sys.exit(show_answers(places, recursive, artifact, settings, cutting, shown, as_json))
     from app.bulk.asked import Asked, RowKind
-    from app.bulk.command import classify_into_table
 
     kind: RowKind = "windows" if windows else "events" if events else "files"
     asked = Asked.of(models.manifest(reference), chosen, kind, cutting, threshold)
-    sys.exit(classify_into_table(paths, recursive, out, asked, settings, deadline_seconds))
+    if ray is not None:
+        from app.bulk.ray_command import classify_on_ray
+
+        sys.exit(
+            classify_on_ray(
+                places, recursive, place(out), asked, settings, deadline_seconds, ray, workers
+            )
+        )
+    from app.bulk.command import classify_into_table
+
+    table = place(out)
+    if not isinstance(table, Path):
+        raise typer.BadParameter(f"--out {out} is a URL, which only --ray writes to.")
+    sys.exit(classify_into_table(places, recursive, table, asked, settings, deadline_seconds))
 
 
 def _refuse(options: Mapping[str, object], why: str) -> None:

@@ -10,6 +10,7 @@ from app.api_keys import KeysFileError
 from app.bulk.errors import BulkError
 from app.classify_command import Engine
 from app.errors import HarkError
+from app.ray_cluster import with_address
 from app.settings import SettingsError
 
 # The commands import what they need: `hark serve` must answer /livez in about a second.
@@ -47,7 +48,7 @@ def serve(
 def main() -> None:
     """Run the command line; a foreseen failure is one sentence and exit status 1."""
     try:
-        application()
+        application(args=with_address(sys.argv[1:]))
     except (HarkError, BulkError, SettingsError, KeysFileError) as error:
         print(f"hark: {error}", file=sys.stderr)
         sys.exit(1)

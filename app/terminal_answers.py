@@ -4,11 +4,11 @@ import json
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from app.audio.cutting import Cutting
 from app.bulk.files import AudioFile, find_files
+from app.bulk.remote import Place, Remote
 from app.bulk.rows import Failure
 from app.errors import HarkError
 from app.inference.artifact import Artifact
@@ -35,7 +35,7 @@ class Shown:
 
 
 def show_answers(
-    paths: Sequence[Path],
+    paths: Sequence[Place],
     recursive: bool,
     artifact: Artifact,
     settings: Settings,
@@ -71,9 +71,9 @@ def show_answers(
     return 1 if failed else 0
 
 
-def _files(paths: Sequence[Path], recursive: bool) -> list[AudioFile]:
+def _files(paths: Sequence[Place], recursive: bool) -> list[AudioFile]:
     """Return the files, as they are named; where there is a folder, what is found."""
-    if not any(path.is_dir() for path in paths):
+    if not any(isinstance(path, Remote) or path.is_dir() for path in paths):
         return [AudioFile(path, str(path)) for path in paths]
     found = find_files(paths, recursive=recursive)
     for sentence in found.sentences():

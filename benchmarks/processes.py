@@ -43,6 +43,12 @@ class ProcessTree:
         """Return the proportional set size of all processes: shared pages are counted once."""
         return sum(map(_proportional_set_size, self._members()))
 
+    def processor_seconds(self) -> tuple[float, float]:
+        """Return what the command itself has used of processors, and what all others have."""
+        used = {member: _processor_seconds(member) for member in self._members()}
+        own = used.pop(self._process.pid, 0.0)
+        return own, sum(used.values())
+
     def stop(self) -> None:
         """Ask the command to end, and end what is left after ten seconds."""
         if self.running:
@@ -69,6 +75,11 @@ def _proportional_set_size(process_id: int) -> int:
         if line.startswith(b"Pss:"):
             return int(line.split()[1]) * 1024
     return 0
+
+
+def _processor_seconds(process_id: int) -> float:
+    fields = _read(Path(f"/proc/{process_id}/stat")).rpartition(b")")[2].split()
+    return sum(map(int, fields[11:13])) / os.sysconf("SC_CLK_TCK") if fields else 0.0
 
 
 def _read(path: Path) -> bytes:

@@ -16,12 +16,13 @@ from rich.markup import escape
 from app.errors import HarkError
 from app.inference.threads import compute_on_one_thread
 from app.progress import show_progress
+from app.ray_cluster import with_address
 from app.settings import DEFAULT_MODEL_STORE
 from training import tables
 from training.datasets import Dataset, DatasetError, load_dataset
 from training.interruption import killed_as_by_ctrl_c
 from training.memory import keep_freed_memory
-from training.ray_workers import HERE, cluster
+from training.ray_workers import cluster
 from training.recipe import described_recipes, load_recipe
 from training.recipe_error import RecipeError
 from training.run_error import RunError
@@ -400,16 +401,6 @@ def _to_be_resumed() -> Iterator[None]:
         sentence = f"hark-train: interrupted; what is done is kept. Go on with: {command}"
         complaints.print(sentence, highlight=False, markup=False, soft_wrap=True)
         raise typer.Exit(130) from None
-
-
-def with_address(arguments: list[str]) -> list[str]:
-    """Write out the address that `--ray` alone stands for: Typer has no options like that."""
-    written = []
-    for place, argument in enumerate(arguments):
-        written.append(argument)
-        if argument == "--ray" and (arguments[place + 1 : place + 2] or ["-"])[0].startswith("-"):
-            written.append(HERE)
-    return written
 
 
 def _compute_on(threads: int | None) -> None:

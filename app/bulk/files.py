@@ -4,10 +4,11 @@ import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Final
 
 from app.bulk.errors import BulkError
+from app.bulk.remote import Place, Remote
 
 # By name, since most files of a folder need not be opened to be told from audio. Whether they are
 # audio is then found in their bytes; and files that are named one by one may be called anything.
@@ -23,7 +24,7 @@ _MOST_ENDINGS_NAMED: Final = 5
 class AudioFile:
     """A file to classify: where it lies, and the name that it has in the table."""
 
-    path: Path
+    path: Place
     name: str
 
 
@@ -40,6 +41,11 @@ class Found:
     files: list[AudioFile] = field(default_factory=list)
     passed_over: Counter[str] = field(default_factory=Counter)
     unreadable: list[str] = field(default_factory=list)
+
+    @property
+    def are_remote(self) -> bool:
+        """Whether URLs name some of the files."""
+        return any(isinstance(file.path, Remote) for file in self.files)
 
     def sentences(self) -> list[str]:
         """Say what is not among the files, and why."""
@@ -59,7 +65,9 @@ class Found:
         yield f"{files} passed over, not being called as audio is: {', '.join(named)}."
 
 
-def find_files(arguments: Sequence[Path], *, recursive: bool, besides: Path | None = None) -> Found:
+def find_files(
+    arguments: Sequence[Place], *, recursive: bool, besides: Path | None = None
+) -> Found:
     """Find the files that arguments name, and the audio files of the folders among them.
 
     Names are relative to the folder, where one folder is all that is given; otherwise they are the
@@ -72,24 +80,55 @@ def find_files(arguments: Sequence[Path], *, recursive: bool, besides: Path | No
         besides: a file to leave out, as the table that is written.
 
     Raises:
-        BulkError: an argument does not exist.
+        BulkError: an argument does not exist, or cannot be looked at.
     """
     found = Found()
-    alone = arguments[0] if len(arguments) == 1 and arguments[0].is_dir() else None
+    alone = len(arguments) == 1
     by_name: dict[str, AudioFile] = {}
     for argument in arguments:
-        if not argument.exists():
-            raise BulkError(f"{argument}: there is no such file or folder.")
-        for path in _files_of(argument, recursive, found):
-            if argument.is_dir() and besides is not None and path.resolve() == besides.resolve():
-                continue
-            if argument.is_dir() and path.suffix.lower() not in AUDIO_ENDINGS:
-                found.passed_over[path.suffix.lower()] += 1
-                continue
-            name = _printable(path.relative_to(alone) if alone else path)
-            by_name.setdefault(name, AudioFile(path, name))
+        if isinstance(argument, Remote):
+            listed = _remote_files(argument, recursive, alone)
+        else:
+            listed = _local_files(argument, recursive, alone, besides, found)
+        for file, is_of_folder in listed:
+            ending = PurePosixPath(file.name).suffix.lower()
+            if is_of_folder and ending not in AUDIO_ENDINGS:
+                found.passed_over[ending] += 1
+            else:
+                by_name.setdefault(file.name, file)
     found.files = [by_name[name] for name in sorted(by_name)]
     return found
+
+
+def _remote_files(
+    argument: Remote, recursive: bool, alone: bool
+) -> Iterator[tuple[AudioFile, bool]]:
+    """Yield each file that a URL names, and whether it was found in a folder."""
+    kind = argument.kind()
+    if kind == "missing":
+        raise BulkError(f"{argument}: there is no such file or folder.")
+    if kind == "file":
+        yield AudioFile(argument, argument.url), False
+        return
+    for file, below in argument.files(recursive):
+        yield (
+            AudioFile(file, _in_a_line(below if alone else f"{argument.url.rstrip('/')}/{below}")),
+            True,
+        )
+
+
+def _local_files(
+    argument: Path, recursive: bool, alone: bool, besides: Path | None, found: Found
+) -> Iterator[tuple[AudioFile, bool]]:
+    """Yield each file that a path names, and whether it was found in a folder."""
+    if not argument.exists():
+        raise BulkError(f"{argument}: there is no such file or folder.")
+    is_folder = argument.is_dir()
+    for path in _files_of(argument, recursive, found):
+        if is_folder and besides is not None and path.resolve() == besides.resolve():
+            continue
+        name = _printable(path.relative_to(argument) if is_folder and alone else path)
+        yield AudioFile(path, name), is_folder
 
 
 def _files_of(argument: Path, recursive: bool, found: Found) -> Iterator[Path]:
@@ -108,5 +147,8 @@ def _files_of(argument: Path, recursive: bool, found: Found) -> Iterator[Path]:
 
 def _printable(path: Path) -> str:
     """Return a path as one line that every format can hold, whatever bytes are in it."""
-    text = os.fsencode(path.as_posix()).decode("utf-8", "backslashreplace")
+    return _in_a_line(os.fsencode(path.as_posix()).decode("utf-8", "backslashreplace"))
+
+
+def _in_a_line(text: str) -> str:
     return text.replace("\n", "\\n").replace("\r", "\\r")

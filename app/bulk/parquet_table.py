@@ -69,7 +69,7 @@ class ParquetTable:
         from pyarrow.parquet import ParquetWriter
 
         if self._changed:
-            schema = _schema(self._asked)
+            schema = parquet_schema(self._asked)
             anew = self._path.with_name(f".{self._path.name}.anew")
             rows = (flattened(json.loads(line)) for line in self._lines.rows())
             with anew.open("wb") as file:
@@ -101,7 +101,7 @@ class ParquetTable:
 
         try:
             with ParquetFile(self._path) as file:
-                if file.schema_arrow.names != _schema(self._asked).names:
+                if file.schema_arrow.names != parquet_schema(self._asked).names:
                     raise BulkError(
                         f"{self._path} is there already, with other columns than are asked for "
                         "now. Choose another file with --out, or the model and the options "
@@ -116,7 +116,8 @@ class ParquetTable:
             ) from error
 
 
-def _schema(asked: Asked) -> pyarrow.Schema:
+def parquet_schema(asked: Asked) -> pyarrow.Schema:
+    """Return the columns of a table that is asked for, and their types."""
     import pyarrow
 
     types = {

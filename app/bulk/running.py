@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Final
 from app.audio.limits import DecodeLimits
 from app.bulk.asked import Asked
 from app.bulk.files import AudioFile
+from app.bulk.remote import Place
 from app.bulk.rows import INTERNAL_ERROR, Failure, Outcome
 from app.errors import DeadlineExceededError, HarkError, ModelError, UploadTooLargeError
 from app.inference.arena import Arena, Block
@@ -26,8 +28,10 @@ logger = logging.getLogger(__name__)
 # Answers may be this far ahead of the first that is missing: a file that takes its time does not
 # keep the other processes waiting, and what waits to be written stays small.
 _MOST_AHEAD: Final = 256
-# Each process has the next file ready as it ends one.
-_BLOCKS_A_WORKER: Final = 2
+# For each process, so many files are read or classified at a time: it has the next one ready as it
+# ends one. A file that a URL names is tens of milliseconds away, in which several are classified.
+_FILES_A_WORKER: Final = 2
+_REMOTE_FILES_A_WORKER: Final = 16
 _PIECE_BYTES: Final = 1024 * 1024
 # A file that others kept waiting for most of its time had no part in that, and has another turn.
 _MOST_TURNS: Final = 5
@@ -45,6 +49,7 @@ class Means:
         deadline_seconds: how long a file may take, once its turn has come.
         max_file_bytes: the largest file.
         limits: what a clip may be.
+        files_a_worker: how many files are read or classified at a time for each process.
     """
 
     store: Path
@@ -54,10 +59,19 @@ class Means:
     deadline_seconds: float
     max_file_bytes: int
     limits: DecodeLimits
+    files_a_worker: int
 
     @classmethod
-    def of(cls, settings: Settings, deadline_seconds: float | None) -> "Means":
-        """Take what the service would; but for the deadline, where another one is given."""
+    def of(
+        cls, settings: Settings, deadline_seconds: float | None, *, are_remote: bool = False
+    ) -> "Means":
+        """Take what the service would; but for the deadline, where another one is given.
+
+        Args:
+            settings: the service's.
+            deadline_seconds: how long a file may take, or None.
+            are_remote: whether URLs name the files.
+        """
         return cls(
             store=settings.model_store,
             engine=settings.engine,
@@ -66,6 +80,7 @@ class Means:
             deadline_seconds=deadline_seconds or settings.deadline_seconds,
             max_file_bytes=settings.max_upload_bytes,
             limits=settings.decode_limits,
+            files_a_worker=_REMOTE_FILES_A_WORKER if are_remote else _FILES_A_WORKER,
         )
 
 
@@ -84,7 +99,8 @@ class Runner:
         self._asked = asked
         self._workers = workers
         self._arena = arena
-        self._blocks = asyncio.Semaphore(means.workers * _BLOCKS_A_WORKER)
+        self._blocks = asyncio.Semaphore(means.workers * means.files_a_worker)
+        self._readers = ThreadPoolExecutor(means.workers * means.files_a_worker)
 
     @classmethod
     @asynccontextmanager
@@ -94,7 +110,7 @@ class Runner:
         Raises:
             HarkError: they cannot load the model.
         """
-        arena = Arena(means.workers * _BLOCKS_A_WORKER, means.max_file_bytes)
+        arena = Arena(means.workers * means.files_a_worker, means.max_file_bytes)
         workers = Workers(
             count=means.workers,
             store=means.store,
@@ -106,7 +122,9 @@ class Runner:
         try:
             workers.start()
             await workers.wait_until_ready()
-            yield cls(means, asked, workers, arena)
+            runner = cls(means, asked, workers, arena)
+            with runner._readers:
+                yield runner
         finally:
             await workers.stop()
             arena.close()
@@ -179,7 +197,8 @@ class Runner:
             self._blocks.release()
 
         try:
-            await asyncio.to_thread(self._read, file.path, block)
+            loop = asyncio.get_running_loop()
+            await loop.run_in_executor(self._readers, self._read, file.path, block)
         except BaseException:
             give_back()
             raise
@@ -188,7 +207,7 @@ class Runner:
         )
         return await self._workers.classify(job, self._means.deadline_seconds, give_back)
 
-    def _read(self, path: Path, block: Block) -> None:
+    def _read(self, path: Place, block: Block) -> None:
         """Copy a file into a block.
 
         Raises:

@@ -2,39 +2,22 @@
 
 import json
 import os
-import secrets
-import signal
 import socket
 import subprocess
 import sys
-import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.live_server import free_port
+from app.ray_cluster import with_address
+from tests.ray_nodes import QUIET, Nodes, kill, ray_nodes, wait_until
 from tests.tiny_model import RECIPE, TinyModel, write_data
 from tests.training.test_cli import HarkTrain
 from tests.training.test_cli import hark_train as hark_train
-from training.cli import with_address
 from training.run_error import RunError
 
-ROOT = Path(__file__).parents[2]
-RAY = Path(sys.executable).with_name("ray")
 TRAIN = "from training.cli import main; main()"
-# No usage statistics, and a node that answers no more is given up within seconds.
-QUIET = {
-    "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_health_check_initial_delay_ms": "500",
-    "RAY_health_check_period_ms": "500",
-    "RAY_health_check_timeout_ms": "500",
-    "RAY_health_check_failure_threshold": "3",
-    "RAY_AUTH_MODE": "token",
-    "RAY_AUTH_TOKEN": secrets.token_hex(32),
-    "PYTHONPATH": str(ROOT),
-}
 
 
 @pytest.mark.parametrize(
@@ -78,67 +61,10 @@ def longer(tmp_path: Path) -> TinyModel:
     return sounds
 
 
-def wait_until(true: Callable[[], bool], seconds: float = 120) -> None:
-    deadline = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
-
-
-class Nodes:
-    """Ray's nodes on this machine: real processes, each node a session of its own."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._port = free_port()
-        self.address = f"127.0.0.1:{self._port}"
-        self.processes: list[subprocess.Popen[bytes]] = []
-
-    def start(self, *options: str) -> subprocess.Popen[bytes]:
-        command = [
-            *(str(RAY), "start", "--block", "--disable-usage-stats", "--num-cpus=1"),
-            *("--object-store-memory=100000000", "--node-ip-address=127.0.0.1", *options),
-        ]
-        process = subprocess.Popen(
-            command, env={**os.environ, **QUIET}, cwd=self._folder, start_new_session=True,
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        )  # fmt: skip
-        self.processes.append(process)
-        return process
-
-    def start_head(self) -> None:
-        self.start(
-            *("--head", f"--port={self._port}"),
-            *("--include-dashboard=false", f"--temp-dir={self._folder}"),
-        )
-        wait_until(lambda: listens(self._port))
-
-    def start_worker(self) -> subprocess.Popen[bytes]:
-        return self.start(f"--address={self.address}")
-
-
-def listens(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
-
-
-def kill(process: subprocess.Popen[bytes]) -> None:
-    """End a node as a power cut does: all its processes at once, with no time for a word."""
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-
-
 @pytest.fixture
 def nodes() -> Iterator[Nodes]:
-    # Ray's sockets lie below, and a socket's path has at most 107 characters.
-    with tempfile.TemporaryDirectory(prefix="ray-", dir="/tmp") as folder:
-        started = Nodes(Path(folder))
-        try:
-            yield started
-        finally:
-            for process in started.processes:
-                if process.poll() is None:
-                    kill(process)
+    with ray_nodes() as started:
+        yield started
 
 
 def fits_on(process: subprocess.Popen[bytes]) -> bool:
