@@ -12,7 +12,8 @@ _CODE = re.compile(r"^```.*?^```", re.DOTALL | re.MULTILINE)
 _HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 
 
-def _documents() -> list[str]:
+def documents() -> list[str]:
+    """Return the paths of the project's documents, from its folder."""
     listed = subprocess.run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard", "*.md"],
         cwd=ROOT,
@@ -31,7 +32,7 @@ def _anchors(document: Path) -> set[str]:
     return {each.strip().replace(" ", "-") for each in words}
 
 
-@pytest.mark.parametrize("name", _documents())
+@pytest.mark.parametrize("name", documents())
 def test_links_lead_somewhere(name: str) -> None:
     document = ROOT / name
     text = _CODE.sub("", document.read_text(encoding="utf-8"))
