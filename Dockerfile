@@ -5,8 +5,8 @@
 #   train   hark-train, and all that its recipes need
 #
 # Each is an environment that a stage of its own installs, copied onto a clean base: no compiler, no build
-# tool, no cache, nor packages' own tests, which are a tenth of them. They run as a user without a name,
-# on a read-only root file system with a writable /tmp.
+# tool, no cache, nor packages' own tests and TensorFlow's C++ headers, which are a fifth of them. They run
+# as a user without a name, on a read-only root file system with a writable /tmp.
 ARG PYTHON_IMAGE=python:3.12-slim
 
 FROM ${PYTHON_IMAGE} AS build
@@ -60,7 +60,7 @@ RUN python -m pip --python /opt/hark/bin/python install --quiet --no-deps /wheel
 FROM build AS build-serve
 COPY requirements.lock ./
 RUN python -m pip --python /opt/hark/bin/python install --quiet --requirement requirements.lock \
-    && find /opt/hark -depth -type d -name tests -exec rm -rf {} +
+    && find /opt/hark -depth -type d \( -name tests -o -path '*/tensorflow/include' \) -exec rm -rf {} +
 COPY --from=wheel /wheels /wheels
 COPY samples samples
 RUN python -m pip --python /opt/hark/bin/python install --quiet --no-deps /wheels/*.whl \
@@ -69,7 +69,7 @@ RUN python -m pip --python /opt/hark/bin/python install --quiet --no-deps /wheel
 FROM build AS build-train
 COPY requirements-train.lock ./
 RUN python -m pip --python /opt/hark/bin/python install --quiet --requirement requirements-train.lock \
-    && find /opt/hark -depth -type d -name tests -exec rm -rf {} +
+    && find /opt/hark -depth -type d \( -name tests -o -path '*/tensorflow/include' \) -exec rm -rf {} +
 COPY --from=wheel /wheels /wheels
 RUN python -m pip --python /opt/hark/bin/python install --quiet --no-deps /wheels/*.whl
 

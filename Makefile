@@ -13,7 +13,7 @@ HOST ?= 127.0.0.1
 PORT ?= 8000
 PIP_INSTALL := python -m pip --disable-pip-version-check --quiet install
 
-.PHONY: serve test test-image test-slow bench image lint format lock samples fuzz chaos screenshots clean
+.PHONY: serve test test-image test-slow coverage bench image lint format lock samples fuzz chaos screenshots clean
 
 # Start the service, with the models in model_store/. ENGINE=onnx is its light twin.
 serve: $(STAMP_$(ENGINE))
@@ -28,13 +28,22 @@ test: $(VENV)/dev.stamp $(STAMP_onnx)
 # Build the images, start them and classify in them; HARK_BASE_IMAGE is the base that they stand on.
 HARK_BASE_IMAGE ?= python:3.12-slim
 test-image: $(VENV)/dev.stamp
-	HARK_BASE_IMAGE=$(HARK_BASE_IMAGE) $(BIN)/python -m pytest -m image --timeout 900
+	HARK_BASE_IMAGE=$(HARK_BASE_IMAGE) $(BIN)/python -m pytest tests/deploy/test_image.py -m image --timeout 900
 
 # What takes long: real training on the data in HARK_TEST_DATA, runs that are ended again and again,
 # many more requests of the kind that the OpenAPI document allows, a little benchmark.
 test-slow: $(VENV)/dev.stamp $(STAMP_onnx)
 	$(BIN)/python -m pytest -m slow --timeout 3600
 	HARK_SCHEMA_EXAMPLES=30 $(BIN)/python -m pytest tests/contract/test_schema.py --timeout 3600
+
+# Which lines of app and training the tests of `make test` run; fails below 90 %. What is measured by
+# the clock in them may fail, since it is slower: that is for `make test` to say.
+coverage: $(VENV)/dev.stamp $(STAMP_onnx)
+	rm -rf build/coverage
+	mkdir -p build/coverage
+	-$(BIN)/coverage run -m pytest -m "not slow and not image" --numprocesses $(TEST_PROCESSES) --dist loadfile
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report
 
 # Measure Hark beside other services, on a machine that does nothing else: some 15 minutes.
 bench: $(VENV)/dev.stamp $(VENV)-keras/serve.stamp $(STAMP_onnx)
