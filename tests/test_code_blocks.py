@@ -119,6 +119,7 @@ CHECKS: Final[dict[str, Callable[[list[str]], None]]] = {
     "kubectl": check_file,
     "docker": check_compose,
     "curl": lambda words: None,  # asked in tests/test_readme.py
+    "tensorboard": lambda words: None,
     "pip": lambda words: None,
     "pre-commit": lambda words: None,
 }

@@ -1,5 +1,6 @@
 """`hark-train`: from a folder of labelled sounds to a served model version."""
 
+import importlib.util
 import os
 import shlex
 import sys
@@ -75,6 +76,10 @@ Ray = Annotated[
         help="Work on a Ray cluster (auto, HOST:PORT), or without an address on one started here.",
     ),
 ]
+TensorBoard = Annotated[
+    Path | None,
+    typer.Option("--tensorboard", help="A folder for the curves, as TensorBoard reads."),
+]
 Threads = Annotated[
     int | None,
     typer.Option(min=1, help="How many threads a fit computes on; by default all processors."),
@@ -117,11 +122,13 @@ def cross_validate_command(
     ] = None,
     store: Store = DEFAULT_MODEL_STORE,
     resume: Resume = False,
+    tensorboard: TensorBoard = None,
     ray: Ray = None,
     threads: Threads = None,
 ) -> None:
     """Tell how well a recipe does on data that it was not fitted on."""
     _compute_on(threads)
+    _check_tensorboard(tensorboard)
     from training import runs
     from training.report.run_report import write_run_report
 
@@ -131,7 +138,7 @@ def cross_validate_command(
             load_recipe(recipe, changes or (), store), data, split, strict, cache, begin, places
         )
         keep = runs.open_folder(run, out, resume)
-        outcome = runs.cross_validate_run(run, begin, keep, places)
+        outcome = runs.cross_validate_run(run, begin, keep, places, tensorboard)
         if out is not None:
             page = write_run_report(out, run, outcome, _command_line(), began, begin)
     _print_unreadable(run.data.unreadable)
@@ -157,11 +164,13 @@ def fit(
         typer.Option(help="A folder for the report, and for checkpoints meanwhile."),
     ] = None,
     resume: Resume = False,
+    tensorboard: TensorBoard = None,
     ray: Ray = None,
     threads: Threads = None,
 ) -> None:
     """Cross-validate a recipe, fit it on all the data, and write the next version of a model."""
     _compute_on(threads)
+    _check_tensorboard(tensorboard)
     from training import runs
     from training.report.run_report import write_run_report
 
@@ -172,9 +181,11 @@ def fit(
             load_recipe(recipe, changes or (), store), data, split, strict, cache, begin, places
         )
         keep = runs.open_folder(run, out, resume)
-        outcome = runs.cross_validate_run(run, begin, keep, places)
+        outcome = runs.cross_validate_run(run, begin, keep, places, tensorboard)
         command = _command_line()
-        reference = runs.fit_and_export(run, outcome.figures, name, store, command, begin, keep)
+        reference = runs.fit_and_export(
+            run, outcome.figures, name, store, command, begin, keep, tensorboard
+        )
         if out is not None:
             model = str(reference)
             page = write_run_report(out, run, outcome, command, began, begin, model)
@@ -345,6 +356,27 @@ def compare(
         console.print(tables.comparison_in_words(first, other, test), markup=False, soft_wrap=True)
 
 
+@application.command()
+def track(
+    run: Annotated[
+        Path, typer.Argument(help="A folder that cross-validate or fit wrote, by --out.")
+    ],
+    experiment: Annotated[str, typer.Option(help="MLflow's experiment.")] = "hark",
+    register: Annotated[
+        bool, typer.Option("--register", help="Register the version that fit wrote, too.")
+    ] = False,
+    store: Store = DEFAULT_MODEL_STORE,
+) -> None:
+    """Log a run to MLflow, whose server MLFLOW_TRACKING_URI names."""
+    from training import tracking
+
+    tracked = tracking.track(run, experiment, store, register)
+    where = f"run {tracked.run_id} of experiment {tracked.experiment} at {tracked.server}"
+    console.print(f"Logged: {where}", markup=False, soft_wrap=True)
+    if tracked.registered is not None:
+        console.print(f"Registered: {tracked.registered}", markup=False, soft_wrap=True)
+
+
 def main() -> None:
     """Run the command line; a foreseen failure is one sentence and exit status 1."""
     compute_on_one_thread()
@@ -407,6 +439,15 @@ def _compute_on(threads: int | None) -> None:
     """Have TensorFlow, where it is not imported yet, compute on so many threads."""
     if threads is not None:
         os.environ.update(thread_environment(threads))
+
+
+def _check_tensorboard(folder: Path | None) -> None:
+    """Refuse curves that could not be written, before hours of work."""
+    if folder is not None and importlib.util.find_spec("tensorboard") is None:
+        raise RunError(
+            "--tensorboard needs TensorBoard, which is not installed: pip install "
+            "'hark[tensorboard]'"
+        )
 
 
 @contextmanager

@@ -8,6 +8,7 @@ to 0.100.) The figures of each test part are measured with the calibration of th
 """
 
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import mean, median, pstdev
 
 from app.inference.artifact import Calibration
@@ -53,6 +54,7 @@ def cross_validate(
     begin: Begin = silent,
     keep: RunFolder | None = None,
     workers: Workers = THIS_MACHINE.fits,
+    curves: Path | None = None,
 ) -> Outcome:
     """Fit, calibrate and test a model for each part of the data.
 
@@ -64,6 +66,7 @@ def cross_validate(
         begin: is told how it goes on.
         keep: keeps the fits' checkpoints.
         workers: who fits and tests; by default this process, one part after the other.
+        curves: below it TensorBoard finds each fit's curves; None for none.
 
     Returns:
         The rounds' figures, with `epochs` being the median of theirs: for how long to fit on
@@ -72,7 +75,7 @@ def cross_validate(
     turns = folds.rounds()
     n_fits = sum(2 if len(turn.validation) else 1 for turn in turns)
     begin_fit = ToldHere(with_time_left(begin, n_fits, recipe.training.epochs))
-    fits = [RoundWork(recipe, turn, labels, begin_fit, keep) for turn in turns]
+    fits = [RoundWork(recipe, turn, labels, begin_fit, keep, curves) for turn in turns]
     rounds = counted(workers.run(fit_round, data, fits), begin("folds fitted", len(turns)))
     calibrations = [calibration_without(fitted, rounds) for fitted in rounds]
     tests = [

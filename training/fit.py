@@ -34,6 +34,7 @@ def fit_model(
     epochs: int | None = None,
     on_epoch: OnEpoch = lambda _logs: None,
     checkpoint: Path | None = None,
+    curves: Path | None = None,
 ) -> FittedModel:
     """Fit a fresh model.
 
@@ -46,6 +47,8 @@ def fit_model(
         on_epoch: called after each epoch with its losses and accuracies.
         checkpoint: where given, the fit's state is kept there after each epoch, and what is there
             is gone on from. It must be of the same arguments.
+        curves: where given, losses and accuracies are written there after each epoch, as
+            TensorBoard reads them.
 
     Raises:
         RunError: the checkpoint is damaged, or another model's.
@@ -73,6 +76,7 @@ def fit_model(
             # What is kept is the averaged weights: so they are what a validation part must judge.
             *([keras.callbacks.SwapEMAWeights()] if recipe.training.average_weights else []),
             *([stopping] if validation else []),
+            *([_tensorboard(curves)] if curves is not None else []),
             saving,  # last: it keeps what the others have decided
         ],
         validation_data=PlainBatches(validation) if validation else None,
@@ -135,6 +139,10 @@ def _optimizer(training: Training, n_epochs: int, steps_per_epoch: int) -> Any:
         use_ema=training.average_weights > 0,
         ema_momentum=training.average_weights or 0.99,
     )
+
+
+def _tensorboard(folder: Path) -> Any:
+    return keras.callbacks.TensorBoard(folder, write_graph=False)
 
 
 def _early_stopping(training: Training) -> Any:

@@ -39,6 +39,7 @@ class RoundWork:
         labels: what the model's outputs mean, in order.
         begin: is told how the fits go on.
         keep: keeps their checkpoints, where a run has a folder for them.
+        curves: below it TensorBoard finds each fit's curves; None for none.
     """
 
     recipe: Recipe
@@ -46,6 +47,7 @@ class RoundWork:
     labels: list[str]
     begin: Begin = silent
     keep: RunFolder | None = None
+    curves: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +130,7 @@ def stop_early(data: DatasetFeatures, work: RoundWork) -> FittedModel | None:
         select_examples(data, turn.validation, labels),
         on_epoch=report_epochs(work.begin(what, recipe.training.epochs)),
         checkpoint=_checkpoint(work, f"fold {turn.name} counting epochs"),
+        curves=_curves(work, f"fold {turn.name} counting epochs"),
     )
 
 
@@ -144,11 +147,16 @@ def _fit_again(
         epochs=epochs,
         on_epoch=report_epochs(work.begin(f"fold {turn.name}: fitting", epochs)),
         checkpoint=_checkpoint(work, f"fold {turn.name} fitting"),
+        curves=_curves(work, f"fold {turn.name} fitting"),
     )
 
 
 def _checkpoint(work: RoundWork, fit: str) -> Path | None:
     return work.keep.checkpoint(fit) if work.keep is not None and work.keep.is_here else None
+
+
+def _curves(work: RoundWork, fit: str) -> Path | None:
+    return work.curves / fit if work.curves is not None else None
 
 
 def _saved(fitted: FittedModel) -> bytes:

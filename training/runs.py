@@ -136,11 +136,15 @@ def open_folder(run: Run, folder: Path | None, resume: bool) -> RunFolder:
 
 
 def cross_validate_run(
-    run: Run, begin: Begin, keep: RunFolder | None = None, places: Places = THIS_MACHINE
+    run: Run,
+    begin: Begin,
+    keep: RunFolder | None = None,
+    places: Places = THIS_MACHINE,
+    curves: Path | None = None,
 ) -> Outcome:
     """Cross-validate a run's recipe on its data; fits are done here, or where they have a place."""
     return cross_validate(
-        run.recipe, run.data, run.folds, run.dataset.labels, begin, keep, places.fits
+        run.recipe, run.data, run.folds, run.dataset.labels, begin, keep, places.fits, curves
     )
 
 
@@ -152,6 +156,7 @@ def fit_and_export(
     command: str,
     begin: Begin,
     keep: RunFolder | None = None,
+    curves: Path | None = None,
 ) -> ModelReference:
     """Fit on all clips, for as long as the cross-validation found best, and write a version.
 
@@ -165,6 +170,7 @@ def fit_and_export(
         epochs=result.epochs,
         on_epoch=report_epochs(begin("all clips: fitting", result.epochs)),
         checkpoint=None if keep is None else keep.checkpoint("all clips"),
+        curves=None if curves is None else curves / "all clips",
     )
     training = TrainingRecord(
         recipe=run.recipe.name,

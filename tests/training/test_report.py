@@ -262,7 +262,7 @@ def test_every_clip_has_its_answer(reported: Reported) -> None:
 def test_the_same_comes_as_json_and_png(reported: Reported) -> None:
     assert sorted(path.name for path in reported.folder.iterdir()) == [
         "accuracy.png", "confusion_matrix.png", "labels.png", "loss.png", "metrics.json",
-        "predictions.csv", "reliability.png", "report.html",
+        "predictions.csv", "reliability.png", "report.html", "run.json",
     ]  # fmt: skip
     for path in reported.folder.glob("*.png"):
         assert path.read_bytes().startswith(PNG)

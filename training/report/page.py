@@ -10,7 +10,6 @@ import json
 import platform
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -31,28 +30,10 @@ from training.report.figures import bins_figure, durations_figure, round_figure
 from training.report.looks import colours, on_dark, svg, webp
 from training.report.sounds import mp3, read_excerpt, spectrogram_figure
 from training.results import CrossValidation, RoundResult
+from training.run_record import RunRecord
 
 N_MISTAKES: Final = 10
 _TEMPLATES: Final = Path(__file__).parent / "templates"
-
-
-@dataclass(frozen=True, slots=True)
-class RunRecord:
-    """How a run was made.
-
-    Attributes:
-        command: the command line.
-        began: when.
-        seconds: how long it took; of a run that was resumed, since then.
-        library_versions: what it rests on, by name.
-        model: the version that came out, in words; None where none did.
-    """
-
-    command: str
-    began: datetime
-    seconds: float
-    library_versions: dict[str, str]
-    model: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +105,7 @@ def render_page(content: PageContent) -> str:
         content=content,
         figures=figures,
         features=features_in_words(content.recipe.front_end.features),
-        recipe_json=_recipe_as_json(content.recipe),
+        recipe_json=json.dumps(content.record.recipe, indent=2),
         curves=_curves(figures.rounds),
         rows=confusion_rows(figures),
         by_label=sorted(figures.together.by_label.items(), key=lambda item: -item[1].f1),
@@ -262,11 +243,6 @@ def _picture(draw: Callable[[], Figure], words: str) -> Picture:
 
 def _address(kind: str, data: bytes) -> str:
     return f"data:{kind};base64,{base64.b64encode(data).decode()}"
-
-
-def _recipe_as_json(recipe: Recipe) -> str:
-    values = recipe.model_dump(mode="json", exclude={"front_end"})
-    return json.dumps({**values, "front_end": recipe.front_end.to_manifest()}, indent=2)
 
 
 def _percent(share: float | None, digits: int = 1) -> str:

@@ -2,15 +2,17 @@
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from app.progress import Begin
 from training.audit import audit
 from training.cross_validation import Outcome
 from training.export import library_versions
+from training.recipe import Recipe
 from training.report.answers import PREDICTIONS_FILE, short_names, write_predictions
 from training.report.files import write_figures, write_more_plots
-from training.report.page import PageContent, RunRecord, render_page
+from training.report.page import PageContent, render_page
+from training.run_record import RUN_FILE, RunRecord
 from training.runs import Run
 
 PAGE_FILE: Final = "report.html"
@@ -28,13 +30,13 @@ def write_run_report(
     """Write all that a run leaves into a folder, which is made where it does not exist.
 
     Args:
-        folder: where `metrics.json`, the plots, `predictions.csv` and `report.html` go.
+        folder: where `metrics.json`, the plots, `predictions.csv`, `run.json` and `report.html` go.
         run: the recipe with its data.
         outcome: what came of its cross-validation.
         command: the command line that began it.
         began: when.
         begin: is told how it goes on.
-        model: the version that was fitted, in words; None where none was.
+        model: the version that was fitted, as name@version; None where none was.
 
     Returns:
         The page.
@@ -54,9 +56,15 @@ def write_run_report(
         command=command,
         began=began,
         seconds=(datetime.now(UTC) - began).total_seconds(),
+        recipe=_fields(run.recipe),
+        dataset=run.dataset.name,
+        licence=run.dataset.licence,
+        clips=len(files),
         library_versions=library_versions(),
         model=model,
     )
+    record_json = record.model_dump_json(indent=1)
+    (folder / RUN_FILE).write_text(record_json + "\n", encoding="utf-8")
     html = render_page(
         PageContent(
             recipe=run.recipe,
@@ -72,3 +80,8 @@ def write_run_report(
     page.write_text(html, encoding="utf-8")
     advance("page")
     return page
+
+
+def _fields(recipe: Recipe) -> dict[str, Any]:
+    values = recipe.model_dump(mode="json", exclude={"front_end"})
+    return {**values, "front_end": recipe.front_end.to_manifest()}
