@@ -33,7 +33,7 @@ from app.api.request_context import (
 )
 from app.api.security_headers import SecurityHeaders
 from app.api.stream_context import StreamContext
-from app.metrics import Metrics
+from app.metrics.recorder import Metrics
 from app.reloading import reloading
 from app.service import Service
 from app.settings import Settings

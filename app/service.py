@@ -15,7 +15,7 @@ from app.inference.compute import Job
 from app.inference.fleet import Fleet
 from app.inference.store import ModelReference, ModelStore
 from app.inference.workers import Workers
-from app.metrics import Metrics
+from app.metrics.recorder import Metrics
 from app.settings import Settings
 
 # So long an upload may take in any case; a WAV of a megabyte needs 4 Mbit/s for that.

@@ -15,7 +15,7 @@ from typing import Any, Final, Self
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.inference.store import ModelReference
-from app.metrics import Metrics
+from app.metrics.recorder import Metrics
 
 REQUEST_ID_HEADER: Final = "X-Request-ID"
 TRACEPARENT_HEADER: Final = "traceparent"

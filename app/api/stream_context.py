@@ -14,7 +14,7 @@ from app.api.request_context import (
     RequestRecord,
     line_of,
 )
-from app.metrics import Metrics
+from app.metrics.recorder import Metrics
 
 logger = logging.getLogger("hark.requests")
 
