@@ -11,10 +11,10 @@ from typing import Final
 from pydantic import ValidationError
 from scipy import stats
 
+from app.inference.artifact import METRICS_FILE
 from app.inference.store import ModelStore
 from training.cross_validation import CrossValidation
 from training.recipe_error import RecipeError
-from training.report.files import METRICS_FILE
 from training.versions import find_version
 
 SIGNIFICANCE: Final = 0.05

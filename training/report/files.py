@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Final
 
-from app.inference.artifact import TrainingRecord
+from app.inference.artifact import METRICS_FILE, TrainingRecord
 from app.inference.store import ModelReference
 from training.cross_validation import CrossValidation
 from training.model_card import CONFUSION_FILE, LOSS_FILE, RELIABILITY_FILE, model_card
@@ -17,7 +17,6 @@ from training.report.figures import (
 )
 from training.report.looks import colours
 
-METRICS_FILE: Final = "metrics.json"
 CARD_FILE: Final = "MODEL_CARD.md"
 ACCURACY_FILE: Final = "accuracy.png"
 LABELS_FILE: Final = "labels.png"
