@@ -50,7 +50,11 @@ async def ready(service: ServiceDependency) -> Readiness:
     )
 
 
-@router.get("/metrics", response_class=PlainTextResponse)
+@router.get(
+    "/metrics",
+    response_class=PlainTextResponse,
+    responses={200: {"content": {"application/openmetrics-text": {}}}},
+)
 async def metrics(request: Request, service: ServiceDependency) -> Response:
     """Show what the service counts, in Prometheus's text format, or in OpenMetrics if asked to."""
     text, media_type = expose(service.metrics.registry, request.headers.get("accept", ""))

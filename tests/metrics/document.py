@@ -36,8 +36,8 @@ def _values() -> dict[str, str]:
         "reason": _listed(REJECTION_REASONS) + ": problems' codes",
         "stage": _listed(STAGES) + ", see below",
         "cause": _listed(RESTART_CAUSES) + ": it ended by itself or was killed; was ended since "
-        "it overran a deadline; ended since it may not have more memory; sent what is no answer; could "
-        "not load a model",
+        "it overran a deadline; ended since it may not have more memory; sent what is no answer; "
+        "could not load a model",
         "version": "of a model: its number; of `hark_build_info`: Hark's release",
         "engine": "`keras` or `onnx`",
         "model": "a name in the store",
