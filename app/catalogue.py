@@ -84,6 +84,16 @@ class Catalogue:
         """Return all versions that serve."""
         return _versions(self._serving)
 
+    def roles(self) -> list[tuple[ModelReference, str]]:
+        """Return all versions that serve, each with its alias."""
+        return [
+            (reference, role)
+            for name in self.names
+            for serving in [self._serving[name]]
+            for role, reference in (("stable", serving.stable), ("canary", serving.canary))
+            if reference is not None
+        ]
+
     def resolve(self, name: str | None = None, version: str | None = None) -> ModelReference:
         """Return the version that answers a request.
 

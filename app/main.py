@@ -33,7 +33,9 @@ from app.api.request_context import (
 )
 from app.api.security_headers import SecurityHeaders
 from app.api.stream_context import StreamContext
-from app.metrics import Metrics
+from app.inference.store import ModelStore
+from app.metrics import definitions
+from app.metrics.recorder import Metrics
 from app.reloading import reloading
 from app.service import Service
 from app.settings import Settings
@@ -64,7 +66,12 @@ def create_app(settings: Settings, registry: CollectorRegistry | None = None) ->
         KeysFileError: the file of API keys cannot be read.
         SettingsError: something that is set needs what is not installed.
     """
-    metrics = Metrics(registry or CollectorRegistry())
+    metrics = Metrics(
+        registry or CollectorRegistry(),
+        ModelStore(settings.model_store),
+        settings.engine,
+        settings.drift_clips,
+    )
     service = Service(settings, metrics)
     access = Access(settings)
     tracing = Tracing() if settings.tracing else None
@@ -91,7 +98,7 @@ def create_app(settings: Settings, registry: CollectorRegistry | None = None) ->
     app.state.service = service
     app.state.access = access
     app.state.streams = Streams(settings.max_streams)
-    metrics.watch_streams(lambda: app.state.streams.n_open)
+    metrics.watch(definitions.STREAMS_OPEN, lambda: app.state.streams.n_open)
     _surround(app, service, tracing)
     add_problem_handlers(app)
     for module in _ROUTES:

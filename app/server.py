@@ -165,7 +165,7 @@ def _note_refusal(service: Service, refusal: Refusal) -> None:
     error = refusal.error
     status = status_of(type(error))
     service.metrics.count_error(error.code)
-    service.metrics.observe_request(refusal.method, "refused", status, 0.0)
+    service.metrics.observe_request(refusal.method, "refused", status, 0.0, error.code)
     logger.debug(
         "refused before it was a request",
         extra={"request_id": refusal.request_id, "status": status, "code": error.code},

@@ -15,7 +15,8 @@ from app.inference.compute import Job
 from app.inference.fleet import Fleet
 from app.inference.store import ModelReference, ModelStore
 from app.inference.workers import Workers
-from app.metrics import Metrics
+from app.metrics import definitions
+from app.metrics.recorder import Metrics
 from app.settings import Settings
 
 # So long an upload may take in any case; a WAV of a megabyte needs 4 Mbit/s for that.
@@ -50,7 +51,7 @@ class Service:
         self._receiving: dict[asyncio.Timeout, float] = {}
         self._arena = Arena(self._capacity, settings.max_upload_bytes)
         self._fleet = Fleet(self._make_workers, self.catalogue.versions())
-        metrics.watch(lambda: self._admitted, lambda: self.workers.ready_count)
+        self._watch()
 
     @property
     def workers(self) -> Workers:
@@ -145,6 +146,8 @@ class Service:
         upload: Block,
         give_up_at: float,
         cutting: Cutting = WHOLE,
+        *,
+        is_live: bool = False,
     ) -> Classification:
         """Classify an upload that has been received whole.
 
@@ -154,6 +157,7 @@ class Service:
             upload: the file.
             give_up_at: when nobody waits any more, on the system's monotonic clock.
             cutting: which part of it, in which windows.
+            is_live: whether it is no file that was sent, but a window of a live stream.
 
         Raises:
             AudioError: the bytes cannot be used.
@@ -165,7 +169,9 @@ class Service:
         model: ModelReference = self.catalogue.resolve(name, version)
         job = Job(model, upload.offset, upload.length, self._limits, cutting)
         upload.handed_over = True  # a process may still read it when nobody waits any more
-        return await self._compute(job, give_up_at, lambda: self._give_back(upload))
+        return await self._compute(
+            job, give_up_at, lambda: self._give_back(upload), is_live=is_live
+        )
 
     async def classify_each(
         self,
@@ -241,14 +247,17 @@ class Service:
         return await self._compute(job, now + self.settings.deadline_seconds, on_settled)
 
     async def _compute(
-        self, job: Job, give_up_at: float, on_settled: Callable[[], None]
+        self,
+        job: Job,
+        give_up_at: float,
+        on_settled: Callable[[], None],
+        *,
+        is_live: bool = False,
     ) -> Classification:
         started = time.monotonic()
         answer = await self._fleet.classify(job, max(0.0, give_up_at - started), on_settled)
-        stages = answer.stage_seconds
-        computed = stages.decode + stages.features + stages.model
-        waited = max(0.0, time.monotonic() - started - computed)
-        self.metrics.observe_classification(answer, job.length, waited)
+        waited = max(0.0, time.monotonic() - started - answer.stage_seconds.total)
+        self.metrics.observe_classification(answer, job.length, waited, is_live=is_live)
         return answer
 
     def _give_up_a_slow_upload(self) -> None:
@@ -269,7 +278,21 @@ class Service:
             uploads=self._arena.share(),
             memory_bytes=settings.worker_memory_bytes,
             on_restart=self.metrics.count_restart,
+            on_load=self.metrics.observe_load,
         )
+
+    def _watch(self) -> None:
+        """Have the metrics look here whenever somebody asks for them."""
+        watch, fleet = self.metrics.watch, self._fleet
+        watch(definitions.IN_FLIGHT, lambda: self._admitted)
+        watch(definitions.IN_FLIGHT_LIMIT, lambda: self._capacity)
+        watch(definitions.QUEUE_DEPTH, lambda: fleet.waiting_count)
+        watch(definitions.WORKERS_CONFIGURED, lambda: self.workers.count)
+        watch(definitions.WORKERS_ALIVE, lambda: len(fleet.process_ids))
+        watch(definitions.WORKERS_READY, lambda: self.workers.ready_count)
+        watch(definitions.WORKERS_BUSY, lambda: fleet.busy_count)
+        self.metrics.watch_models(lambda: self.catalogue.names, self.catalogue.roles)
+        self.metrics.watch_processes(lambda: fleet.process_ids)
 
     def _give_back(self, block: Block) -> None:
         self._arena.give_back(block)

@@ -118,6 +118,12 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="The least severe lines that are written."
     )
+    drift_clips: int = Field(
+        1_000,
+        ge=10,
+        le=1_000_000,
+        description="How many of a model version's last answers are compared with its validation.",
+    )
     tracing: bool = Field(
         False,
         description="Whether OpenTelemetry spans are exported; OTEL_* variables say where to.",

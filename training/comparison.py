@@ -11,9 +11,10 @@ from typing import Final
 from pydantic import ValidationError
 from scipy import stats
 
+from app.inference.artifact import METRICS_FILE
 from app.inference.store import ModelStore
 from training.recipe_error import RecipeError
-from training.results import METRICS_FILE, CrossValidation
+from training.results import CrossValidation
 from training.versions import find_version
 
 SIGNIFICANCE: Final = 0.05

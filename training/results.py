@@ -1,14 +1,10 @@
 """What a cross-validation found, as `metrics.json` holds it; reading it needs no TensorFlow."""
 
-from typing import Final
-
 from pydantic import BaseModel, ConfigDict
 
 from app.inference.artifact import Calibration
 from training.calibration import Marks, Reliability
 from training.evaluate import Metrics
-
-METRICS_FILE: Final = "metrics.json"
 
 
 class RoundResult(BaseModel):

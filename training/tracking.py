@@ -15,8 +15,9 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
+from app.inference.artifact import METRICS_FILE
 from app.inference.store import ModelStore
-from training.results import METRICS_FILE, CrossValidation
+from training.results import CrossValidation
 from training.run_error import RunError
 from training.run_record import RUN_FILE, RunRecord
 from training.versions import find_version

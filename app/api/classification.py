@@ -102,7 +102,13 @@ async def classify_request(
         )
     stages = answer.stage_seconds
     record.model = answer.model
-    record.end_stage("queue", decode=stages.decode, features=stages.features, model=stages.model)
+    record.end_stage(
+        "queue",
+        decode=stages.decode,
+        resample=stages.resample,
+        features=stages.features,
+        model=stages.model,
+    )
     return answer, options
 
 

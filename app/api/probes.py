@@ -1,13 +1,13 @@
 """Whether the service lives, whether it is ready, and what it counts."""
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 from fastapi.responses import PlainTextResponse
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import BaseModel
 
 from app.api.dependencies import ServiceDependency
 from app.api.problems import problem_responses
 from app.errors import NotReadyError
+from app.metrics.exposition import expose
 
 router = APIRouter(tags=["operations"])
 
@@ -50,7 +50,12 @@ async def ready(service: ServiceDependency) -> Readiness:
     )
 
 
-@router.get("/metrics", response_class=PlainTextResponse)
-async def metrics(service: ServiceDependency) -> Response:
-    """Show what the service counts, in Prometheus's text format."""
-    return Response(generate_latest(service.metrics.registry), media_type=CONTENT_TYPE_LATEST)
+@router.get(
+    "/metrics",
+    response_class=PlainTextResponse,
+    responses={200: {"content": {"application/openmetrics-text": {}}}},
+)
+async def metrics(request: Request, service: ServiceDependency) -> Response:
+    """Show what the service counts, in Prometheus's text format, or in OpenMetrics if asked to."""
+    text, media_type = expose(service.metrics.registry, request.headers.get("accept", ""))
+    return Response(text, media_type=media_type)

@@ -15,7 +15,7 @@ from typing import Any, Final, Self
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.inference.store import ModelReference
-from app.metrics import Metrics
+from app.metrics.recorder import Metrics
 
 REQUEST_ID_HEADER: Final = "X-Request-ID"
 TRACEPARENT_HEADER: Final = "traceparent"
@@ -87,6 +87,18 @@ class RequestRecord:
         self.stage_seconds[stage] = max(0.0, passed - known)
         self.stage_seconds.update(after)
 
+    def end_answer(self) -> None:
+        """Note that the answer has been sent, where there was something to answer."""
+        if self.model is not None and self.stage_seconds:
+            self.end_stage("respond")
+
+    @property
+    def trace_id(self) -> str | None:
+        """The trace that its place is in, where that is recorded anywhere (its last bit)."""
+        if self.traceparent is None or not int(self.traceparent[-2:], 16) & 1:
+            return None
+        return self.traceparent.split("-")[1]
+
 
 class RequestObserver:
     """What knows of a request's trace: here, no more than what the client sent."""
@@ -151,8 +163,10 @@ class RequestContext:
 
     def _note_end(self, scope: Scope, record: RequestRecord, status: int) -> None:
         route, method = _route_and_method(scope)
+        record.end_answer()
         seconds = time.monotonic() - record.received_at
-        self._metrics.observe_request(method, route, status, seconds)
+        self._metrics.observe_request(method, route, status, seconds, record.code, record.trace_id)
+        self._metrics.observe_stages(record.stage_seconds)
         level = logging.DEBUG if route in _PROBES else logging.INFO
         if logger.isEnabledFor(level):
             path = scope["path"][:_LONGEST_PATH]

@@ -14,7 +14,7 @@ from app.api.request_context import (
     RequestRecord,
     line_of,
 )
-from app.metrics import Metrics
+from app.metrics.recorder import Metrics
 
 logger = logging.getLogger("hark.requests")
 
@@ -90,5 +90,7 @@ class StreamContext:
                 "audio_seconds": round(record.audio_seconds, 3),
             }
         else:
-            self._metrics.observe_request("GET", STREAM_PATH, status, seconds)
+            self._metrics.observe_request(
+                "GET", STREAM_PATH, status, seconds, record.code, record.trace_id
+            )
         logger.info("WebSocket %s %d", STREAM_PATH, status, extra=line)

@@ -194,7 +194,9 @@ class StreamSession:
                 with service.admitted() as block:
                     block.write(wav)
                     give_up_at = time.monotonic() + service.settings.deadline_seconds
-                    return await service.classify(model.name, str(model.version), block, give_up_at)
+                    return await service.classify(
+                        model.name, str(model.version), block, give_up_at, is_live=True
+                    )
             except (OverloadedError, NotReadyError):
                 if time.monotonic() > patience_ends_at:
                     raise

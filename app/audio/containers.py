@@ -90,6 +90,7 @@ class ContainerReader(AudioReader):
     def __init__(
         self, data: bytes | memoryview, container: Container, limits: DecodeLimits
     ) -> None:
+        self.format = container.name
         self._data = data
         self._container = container
         self._limits = limits

@@ -1,6 +1,6 @@
 """FrontEnd: the one composition of decoding, waveform, windows and features."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +10,7 @@ from app.audio.decode import open_audio
 from app.audio.features import Tables, make_extractor, make_tables
 from app.audio.limits import DecodeLimits
 from app.audio.spec import FrontEndSpec
-from app.audio.waveform import Windows, canonical_waveform, cut_windows
+from app.audio.waveform import Stopwatch, Windows, canonical_waveform, cut_windows
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +67,10 @@ class FrontEnd:
             InvalidParameterError: the clip cannot be cut so.
         """
         with open_audio(data, limits) as reader:
-            waveform = canonical_waveform(reader, self.spec, cutting)
-            return cut_windows(waveform, self.spec, cutting, truncated=reader.truncated)
+            resampling = Stopwatch()
+            waveform = canonical_waveform(reader, self.spec, cutting, resampling)
+            windows = cut_windows(waveform, self.spec, cutting, truncated=reader.truncated)
+            return replace(windows, source=reader.source, resample_seconds=resampling.seconds)
 
     def features(
         self, data: bytes | memoryview, limits: DecodeLimits | None = None

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.audio.limits import DecodeLimits
+from app.audio.source import Source
 from app.errors import (
     AudioTooLongError,
     SampleRateError,
@@ -24,16 +25,23 @@ class AudioReader(Protocol):
     """One clip's samples, decoded block by block as they are asked for.
 
     Attributes:
+        format: what the decoder calls the container.
         sample_rate_hz: the clip's own rate.
         channels: the clip's own channel count.
         holds_integers: whether the file's samples are integers, and so finite and at most 1.
         truncated: whether the file ended early; known once `blocks` is through.
     """
 
+    format: str
     sample_rate_hz: int
     channels: int
     holds_integers: bool
     truncated: bool
+
+    @property
+    def source(self) -> Source:
+        """What the clip was before it was decoded."""
+        return Source(self.format, self.sample_rate_hz, self.channels)
 
     def blocks(self) -> Iterator[NDArray[np.float32]]:
         """Yield float32 blocks `[n <= BLOCK_FRAMES, channels]`, nominally in [-1, 1], in order.

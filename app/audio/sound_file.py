@@ -92,6 +92,7 @@ class SoundFileReader(AudioReader):
         self._limits = limits
         self._data = data
         self._file = _open(data)
+        self.format: str = self._file.format
         self.sample_rate_hz: int = self._file.samplerate
         self.channels: int = self._file.channels
         self._sample_type = _INTEGER_SUBTYPES.get(self._file.subtype, _FLOAT)

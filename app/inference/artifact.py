@@ -33,6 +33,7 @@ MANIFEST_FILE: Final = "manifest.json"
 KERAS_FILE: Final = "model.keras"
 ONNX_FILE: Final = "model.onnx"
 FRONT_END_FILE: Final = "front_end.npz"
+METRICS_FILE: Final = "metrics.json"  # the cross-validation; not every version has one
 REQUIRED_FILES: Final = frozenset({KERAS_FILE, ONNX_FILE, FRONT_END_FILE})
 
 ADVICE: Final = "Restore the version from its source, or remove it."

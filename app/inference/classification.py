@@ -6,6 +6,7 @@ Without slots, with which dataclasses are pickled field by field in Python.
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from app.audio.source import Source
 from app.errors import InvalidParameterError
 from app.inference.labels import check_labels
 from app.inference.store import ModelReference
@@ -13,11 +14,24 @@ from app.inference.store import ModelReference
 
 @dataclass(frozen=True)
 class StageSeconds:
-    """Where the time of one classification went."""
+    """Where the time of one classification went.
+
+    Attributes:
+        decode: opening, decoding, mixing down, cutting into windows.
+        resample: the resampler, in pieces between those of decoding.
+        features: windows to features.
+        model: features to probabilities.
+    """
 
     decode: float
+    resample: float
     features: float
     model: float
+
+    @property
+    def total(self) -> float:
+        """All of it."""
+        return self.decode + self.resample + self.features + self.model
 
 
 @dataclass(frozen=True)
@@ -51,6 +65,7 @@ class Classification:
         uncertain_below: the probability below which the most probable label is more likely wrong
             than right, as the version says of itself.
         stage_seconds: where the time went.
+        source: what the file was before it was decoded; None where nobody has said.
     """
 
     model: ModelReference
@@ -61,11 +76,12 @@ class Classification:
     silence: bool
     uncertain_below: float
     stage_seconds: StageSeconds
+    source: Source | None = None
 
     @property
     def label(self) -> str:
         """The most probable label."""
-        return self.top(1)[0][0]
+        return max(self.probabilities, key=self.probabilities.__getitem__)  # the first of equals
 
     @property
     def uncertain(self) -> bool:

@@ -93,7 +93,7 @@ class Classifier:
         """
         started = perf_counter()
         clip = self._front_end.windows(data, limits, cutting)
-        decode_seconds = perf_counter() - started
+        decode_seconds = perf_counter() - started - clip.resample_seconds
         by_window, silent, feature_seconds, model_seconds = self._predict(clip.samples)
         weights = clip.audio_seconds if silent.all() else clip.audio_seconds * ~silent
         probabilities = averaged(by_window, weights)
@@ -105,7 +105,10 @@ class Classifier:
             windows=_windows(clip, by_window, silent),
             silence=bool(silent.all()),
             uncertain_below=self._uncertain_below,
-            stage_seconds=StageSeconds(decode_seconds, feature_seconds, model_seconds),
+            stage_seconds=StageSeconds(
+                decode_seconds, clip.resample_seconds, feature_seconds, model_seconds
+            ),
+            source=clip.source,
         )
 
     def _predict(

@@ -11,6 +11,7 @@ import os
 from collections import OrderedDict
 from dataclasses import dataclass, field
 from pathlib import Path
+from time import perf_counter
 from typing import TYPE_CHECKING, Final
 
 from app.audio.cutting import WHOLE, Cutting
@@ -72,8 +73,11 @@ _process: _Process | None = None
 MAX_ON_DEMAND: Final = 2
 
 
-def start(told: Start) -> None:
+def start(told: Start) -> dict[ModelReference, float]:
     """Load, verify, warm and probe models. May be called again after a failure.
+
+    Returns:
+        How many seconds each took.
 
     Raises:
         ModelError: a model is unknown or refused.
@@ -82,12 +86,16 @@ def start(told: Start) -> None:
     os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
     if _process is None:
         _process = _Process(ModelStore(told.store), told.uploads, told.engine)
+    load_seconds: dict[ModelReference, float] = {}
     for model in told.models:
         if model not in _process.classifiers:
+            began = perf_counter()
             _process.classifiers[model] = _load(_process, model)
+            load_seconds[model] = perf_counter() - began
     _process.uploads.map()
     gc.freeze()  # nothing that is here now will go: the collector need not look at it again
     limit_address_space(told.memory_bytes)
+    return load_seconds
 
 
 def classify(job: Job) -> Classification:

@@ -37,6 +37,26 @@ class Fleet:
         self._old: Workers | None = None
         self._retirement: asyncio.Task[None] | None = None
 
+    @property
+    def process_ids(self) -> list[int]:
+        """The numbers of all compute processes that run, those that come or go included."""
+        return [number for workers in self._all for number in workers.process_ids]
+
+    @property
+    def waiting_count(self) -> int:
+        """How many jobs wait for a process."""
+        return sum(workers.waiting_count for workers in self._all)
+
+    @property
+    def busy_count(self) -> int:
+        """How many processes work on a job."""
+        return sum(workers.busy_count for workers in self._all)
+
+    @property
+    def _all(self) -> list[Workers]:
+        found = (self._old, self._next, self.workers)
+        return [workers for workers in found if workers is not None]
+
     def start(self) -> None:
         """Begin to start the processes; returns at once."""
         self.workers.start()
@@ -46,9 +66,8 @@ class Fleet:
         if self._retirement is not None:
             self._retirement.cancel()
             await asyncio.gather(self._retirement, return_exceptions=True)
-        for workers in (self._old, self._next, self.workers):
-            if workers is not None:
-                await workers.stop()
+        for workers in self._all:
+            await workers.stop()
 
     async def classify(
         self, job: Job, deadline_seconds: float, on_settled: Callable[[], None]

@@ -115,6 +115,11 @@ class JobQueue:
         # What it took and could not report any more is found out once it is surely gone.
         asyncio.get_running_loop().call_later(_REPORT_SECONDS, self._suspect_untaken)
 
+    @property
+    def taken_count(self) -> int:
+        """How many jobs processes say that they work on."""
+        return sum(pending.taken_by is not None for pending in self._pending.values())
+
     def close(self) -> None:
         """Close the socket, and settle what is left; no process may be there any more."""
         self._ours.close()

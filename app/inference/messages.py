@@ -11,9 +11,10 @@ import io
 import pickle
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
+from app.audio.source import Source
 from app.errors import HarkError
 from app.inference.classification import Classification, StageSeconds, Window
 from app.inference.compute import Job, Start
@@ -64,9 +65,15 @@ class Progress:
 
 @dataclass(frozen=True)
 class Started:
-    """A compute process has loaded its models, or could not."""
+    """A compute process has loaded its models, or could not.
+
+    Attributes:
+        error: why it could not.
+        load_seconds: how long each model took that it has loaded for this message.
+    """
 
     error: Exception | None
+    load_seconds: dict[ModelReference, float] = field(default_factory=dict)
 
 
 class UnexpectedMessageError(Exception):
@@ -134,7 +141,7 @@ _KNOWN: Final[dict[tuple[str, str], type]] = {
     (part.__module__, part.__qualname__): part
     for part in (
         *(Started, Progress, Answer, RuntimeError),
-        *(Classification, Window, StageSeconds, ModelReference),
+        *(Classification, Window, StageSeconds, Source, ModelReference),
         *_with_subclasses(HarkError),
     )
 }

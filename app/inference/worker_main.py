@@ -35,8 +35,8 @@ def main() -> None:
         told = channel.recv(messages.MAX_PACKET_BYTES)
         if not told:
             return
-        _, error = _outcome(compute.start, messages.unpack_down(told))
-        channel.sendall(messages.pack_up(messages.Started(error)))
+        load_seconds, error = _outcome(compute.start, messages.unpack_down(told))
+        channel.sendall(messages.pack_up(messages.Started(error, load_seconds or {})))
         started = error is None
     _silence_decoders()
     _serve(channel, jobs)

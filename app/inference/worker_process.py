@@ -9,9 +9,10 @@ import sys
 from collections.abc import Callable
 from typing import Self, cast
 
-from app.errors import DeadlineExceededError, WorkerCrashedError
+from app.errors import DeadlineExceededError, OutOfMemoryError, WorkerCrashedError
 from app.inference import messages, worker_main
 from app.inference.compute import Start
+from app.inference.store import ModelReference
 from app.inference.threads import one_thread_environment
 
 logger = logging.getLogger(__name__)
@@ -76,8 +77,16 @@ class WorkerProcess:
         """The number by which the system knows the process."""
         return self._process.pid
 
-    async def load(self, told: Start, seconds: float) -> None:
+    @property
+    def cause_of_loss(self) -> str:
+        """Why it is lost, once it is: crashed, hung, out_of_memory or unreadable."""
+        return self._channel.cause_of_loss
+
+    async def load(self, told: Start, seconds: float) -> dict[ModelReference, float]:
         """Have the process load its models; from then on it takes jobs.
+
+        Returns:
+            How many seconds each model took.
 
         Raises:
             ModelError: a model is refused; the process may be told again.
@@ -97,17 +106,23 @@ class WorkerProcess:
             raise WorkerCrashedError("A compute process died as it loaded its models.") from gone
         if started.error is not None:
             raise started.error
+        return started.load_seconds
 
     def kill(self) -> None:
-        """End the process at once, whatever it does."""
-        self.lost.set()
-        self._process.kill()
+        """End the process at once, since it hangs."""
+        if not self.lost.is_set():
+            self._channel.cause_of_loss = "hung"
+        self._kill()
 
     async def end(self) -> None:
         """End the process at once, and return when it is gone."""
-        self.kill()
+        self._kill()
         await asyncio.to_thread(self._process.wait)
         self._channel.close()
+
+    def _kill(self) -> None:
+        self.lost.set()
+        self._process.kill()
 
 
 def _environment() -> dict[str, str]:
@@ -122,6 +137,7 @@ class _Channel(asyncio.Protocol):
 
     def __init__(self) -> None:
         self.lost = asyncio.Event()
+        self.cause_of_loss = "crashed"  # unless something else is found
         self.on_progress: Callable[[messages.Progress], None] = lambda _progress: None
         self._transport: asyncio.Transport | None = None
         self._received = bytearray()
@@ -153,10 +169,13 @@ class _Channel(asyncio.Protocol):
                 self._heed(message)
         except Exception:  # whatever it sent, or what came of taking it for an answer
             logger.exception("a compute process sent what is no answer, and is ended")
+            self.cause_of_loss = "unreadable"
             self.close()
 
     def _heed(self, message: messages.Started | messages.Progress) -> None:
         if isinstance(message, messages.Progress):
+            if message.answer is not None and isinstance(message.answer.error, OutOfMemoryError):
+                self.cause_of_loss = "out_of_memory"  # after which it ends itself
             self.on_progress(message)
         elif self._started is not None and not self._started.done():
             self._started.set_result(message)

@@ -32,6 +32,7 @@ class Workers:
         uploads: where uploads lie.
         memory_bytes: address space that each may take beyond what its models need.
         on_restart: called with a cause whenever a process is replaced.
+        on_load: called with a version, and how long that took, whenever a process has loaded it.
 
     Attributes:
         count: how many processes there should be.
@@ -47,10 +48,12 @@ class Workers:
         uploads: ArenaReader,
         memory_bytes: int,
         on_restart: Callable[[str], None] = lambda _cause: None,
+        on_load: Callable[[ModelReference, float], None] = lambda _model, _seconds: None,
     ) -> None:
         self.count = count
         self._start = compute.Start(store, uploads, engine, models, memory_bytes)
         self._on_restart = on_restart
+        self._on_load = on_load
         self._jobs = JobQueue(count)
         self._processes: set[WorkerProcess] = set()
         self._ready: set[WorkerProcess] = set()
@@ -95,6 +98,21 @@ class Workers:
     def ready_count(self) -> int:
         """How many processes have loaded the models."""
         return len(self._ready)
+
+    @property
+    def waiting_count(self) -> int:
+        """How many jobs no process has taken yet."""
+        return self._in_progress - self._jobs.taken_count
+
+    @property
+    def busy_count(self) -> int:
+        """How many processes work on a job."""
+        return self._jobs.taken_count
+
+    @property
+    def process_ids(self) -> list[int]:
+        """The numbers of the processes that run."""
+        return [worker.process_id for worker in self._processes]
 
     @property
     def ready(self) -> bool:
@@ -166,19 +184,21 @@ class Workers:
                         self._jobs.on_progress,
                     )
                     self._processes.add(worker)
-                await worker.load(self._start, LOAD_SECONDS)
+                loaded = await worker.load(self._start, LOAD_SECONDS)
             except Exception as error:  # whatever it is, the service stays up and says so
                 if worker is not None and worker.lost.is_set():
                     self._jobs.on_lost(worker)
                     await self._end(worker)
                 await self._after_failed_load(error)
                 continue
+            for model, seconds in loaded.items():
+                self._on_load(model, seconds)
             self._take_in(worker)
             await worker.lost.wait()
             self._jobs.on_lost(worker)
             self._ready.discard(worker)
             logger.warning("compute process %s was lost; starting another", worker.process_id)
-            self._on_restart("lost")
+            self._on_restart(worker.cause_of_loss)
             await self._end(worker)
 
     def _take_in(self, worker: WorkerProcess) -> None:

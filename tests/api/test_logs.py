@@ -18,7 +18,7 @@ from tests.live_server import LiveServer, live_server
 from tests.two_versions import SIREN, eventually
 
 QUICK = {"HARK_ENGINE": "onnx", "HARK_WORKERS": "1", "HARK_DRAIN_SECONDS": "0"}
-STAGES = ["receive", "queue", "decode", "features", "model"]
+STAGES = ["receive", "queue", "decode", "resample", "features", "model", "respond"]
 TRACE, PARENT = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 TRACEPARENT = f"00-{TRACE}-{PARENT}-01"
 # A minute of noise: long enough that the stages are most of the time.
@@ -107,10 +107,8 @@ def test_a_line_says_who_asked_what_answered_and_where_the_time_went(
 def test_the_stages_make_up_the_time_of_the_request(logging_server: Logging) -> None:
     line = logging_server.line_of(logging_server.classify(MINUTE))
     total = sum(line["stage_seconds"].values())
-    # What is left is composing the answer and sending it: little, on however busy a machine.
-    assert total <= line["duration_seconds"] + 1e-4
-    assert total >= line["duration_seconds"] * 0.5
-    for stage in ("receive", "decode", "features", "model"):
+    assert total == pytest.approx(line["duration_seconds"], abs=1e-3)
+    for stage in set(STAGES) - {"resample"}:  # it has the rate that the model wants
         assert line["stage_seconds"][stage] > 0
 
 

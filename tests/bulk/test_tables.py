@@ -39,7 +39,7 @@ def answer(n_windows: int = 1) -> Classification:
         ),
         silence=False,
         uncertain_below=0.4,
-        stage_seconds=StageSeconds(0, 0, 0),
+        stage_seconds=StageSeconds(0, 0, 0, 0),
     )
 
 

@@ -123,7 +123,7 @@ def test_a_process_that_dies_costs_its_own_request_and_no_other(
     fragile_server: LiveServer, fragile_client: httpx.Client, number: signal.Signals
 ) -> None:
     before = fragile_server.worker_process_ids()
-    restarts = metric(fragile_client, "hark_worker_restarts_total", cause="lost")
+    restarts = metric(fragile_client, "hark_worker_restarts_total", cause="crashed")
     with victim_of(fragile_server, SLOW) as victim:
         worker = busy_worker(fragile_server)
         with requests_flowing(fragile_server) as answers:
@@ -136,13 +136,14 @@ def test_a_process_that_dies_costs_its_own_request_and_no_other(
     assert response.headers["retry-after"] == "1"
     check_all_served(answers)
     assert fragile_server.worker_process_ids() & before == before - {worker}
-    assert metric(fragile_client, "hark_worker_restarts_total", cause="lost") == restarts + 1
+    assert metric(fragile_client, "hark_worker_restarts_total", cause="crashed") == restarts + 1
 
 
 def test_a_clip_beyond_the_memory_costs_its_own_request_and_no_other(
     fragile_server: LiveServer, fragile_client: httpx.Client
 ) -> None:
     before = fragile_server.worker_process_ids()
+    restarts = metric(fragile_client, "hark_worker_restarts_total", cause="out_of_memory")
     with victim_of(fragile_server, HUGE) as victim:
         busy_worker(fragile_server)
         with requests_flowing(fragile_server) as answers:
@@ -157,6 +158,8 @@ def test_a_clip_beyond_the_memory_costs_its_own_request_and_no_other(
     assert response.headers["retry-after"] == "1"
     check_all_served(answers)
     assert len(fragile_server.worker_process_ids() & before) == 1
+    after = metric(fragile_client, "hark_worker_restarts_total", cause="out_of_memory")
+    assert after == restarts + 1
 
 
 def test_a_process_that_hangs_is_given_up_at_the_deadline_and_costs_no_other(
@@ -173,6 +176,7 @@ def test_a_process_that_hangs_is_given_up_at_the_deadline_and_costs_no_other(
             wait_until_ready(fragile_client, 1)
             wait_until_ready(fragile_client, 2)
     check_problem(response, 504, "deadline_exceeded")
+    assert metric(fragile_client, "hark_worker_restarts_total", cause="hung") == 1
     assert response.headers["retry-after"] == "5"
     assert DEADLINE_SECONDS - 0.5 < seconds < DEADLINE_SECONDS + 2
     check_all_served(answers)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from app.audio.cutting import Cutting
 from app.audio.frontend import FrontEnd
 from app.audio.limits import DecodeLimits
+from app.audio.source import Source
 from app.errors import AudioTooLongError, NotAudioError
 from app.inference.artifact import Calibration
 from app.inference.classification import Classification, StageSeconds
@@ -131,10 +132,18 @@ def test_the_callers_limits_hold(classifier: Classifier) -> None:
 def test_the_time_is_told_by_stage(classifier: Classifier) -> None:
     stages = classifier.classify(wav(medley(5))).stage_seconds
     assert min(stages.decode, stages.features, stages.model) > 0
+    assert stages.resample == 0  # it has the rate that the model wants
+
+
+def test_the_resamplers_time_and_what_the_file_was_are_told(classifier: Classifier) -> None:
+    stereo = np.stack([medley(5)] * 2, axis=1)
+    answer = classifier.classify(wav(stereo, 16_000))
+    assert min(answer.stage_seconds.resample, answer.stage_seconds.decode) > 0
+    assert answer.source == Source("WAV", 16_000, 2)
 
 
 def classification(**probabilities: float) -> Classification:
-    stages = StageSeconds(decode=0, features=0, model=0)
+    stages = StageSeconds(decode=0, resample=0, features=0, model=0)
     return Classification(ModelReference("m", 1), 1.0, False, probabilities, (), False, 0.0, stages)
 
 

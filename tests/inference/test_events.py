@@ -26,7 +26,7 @@ def answer(*windows: Window, uncertain_below: float = 0.0) -> Classification:
         windows=windows,
         silence=all(window.silence for window in windows),
         uncertain_below=uncertain_below,
-        stage_seconds=StageSeconds(0, 0, 0),
+        stage_seconds=StageSeconds(0, 0, 0, 0),
     )
 
 

@@ -20,7 +20,7 @@ from app.inference.worker_process import WorkerProcess
 
 MODEL = ModelReference("tiny", 1)
 JOB = Job(MODEL, 0, 100, DecodeLimits())
-RESULT = Classification(MODEL, 1.0, False, {"tone": 1.0}, (), False, 0.0, StageSeconds(0, 0, 0))
+RESULT = Classification(MODEL, 1.0, False, {"tone": 1.0}, (), False, 0.0, StageSeconds(0, 0, 0, 0))
 
 
 class ScriptedProcess:

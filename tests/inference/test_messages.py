@@ -9,6 +9,7 @@ import pytest
 
 from app import errors
 from app.audio.limits import DecodeLimits
+from app.audio.source import Source
 from app.inference import messages
 from app.inference.classification import Classification, StageSeconds, Window
 from app.inference.compute import Job
@@ -25,7 +26,8 @@ ANSWER = Answer(
         (Window(0.0, 3.5, (0.8, 0.2), silence=False),),
         False,
         0.4,
-        StageSeconds(0.1, 0.2, 0.3),
+        StageSeconds(0.1, 0.05, 0.2, 0.3),
+        Source("MP3", 44_100, 2),
     ),
     None,
 )

@@ -118,7 +118,7 @@ def test_an_idle_process_that_dies_is_replaced_while_others_go_on(pool: Harness)
         assert pool.workers.ready_count == 1
         await pool.ready(2)
         assert dead not in worker_ids()
-        assert pool.restarts[-1] == "lost"
+        assert pool.restarts[-1] == "crashed"
 
     pool.when_ready(2, scenario())
     assert pool.run(pool.classify(clip())).label == "tone"

@@ -16,6 +16,8 @@ import soundfile
 from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
 from playwright.sync_api import Browser, Page, expect
 
+from app.inference.store import ModelReference, ModelStore
+from app.metrics.recorded import read_recorded
 from tests.tiny_model import LABELS, RECIPE, SAVING_WARNS, TinyModel, sound, wav, write_data
 from tests.web.browser import chromium
 from training import cli
@@ -288,6 +290,18 @@ def test_reliability_bins_are_those_of_the_calibration_error(reported: Reported)
         assert sum(each["clips"] for each in bins) == 36
         gaps = sum(each["clips"] * abs(each["confidence"] - each["accuracy"]) for each in bins)
         assert gaps / 36 == pytest.approx(metrics[error])
+
+
+def test_a_version_tells_serving_what_it_answered_on_clips_that_it_had_not_heard(
+    reported: Reported,
+) -> None:
+    store = ModelStore(reported.version.parents[1])
+    reference = read_recorded(store, ModelReference("tiny", int(reported.version.name))).reference
+    assert reference is not None
+    matrix = reported.metrics["together"]["confusion_matrix"]
+    assert reference.clips_by_label == tuple(np.sum(matrix, axis=0))
+    assert reference.clips_by_bin is not None
+    assert (sum(reference.clips_by_label), sum(reference.clips_by_bin)) == (36, 36)
 
 
 def test_a_bin_without_answers_has_no_figures() -> None:

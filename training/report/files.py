@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Final
 
-from app.inference.artifact import TrainingRecord
+from app.inference.artifact import METRICS_FILE, TrainingRecord
 from app.inference.store import ModelReference
 from training.model_card import CONFUSION_FILE, LOSS_FILE, RELIABILITY_FILE, model_card
 from training.png import save_png
@@ -15,7 +15,7 @@ from training.report.figures import (
     reliability_figure,
 )
 from training.report.looks import colours
-from training.results import METRICS_FILE, CrossValidation
+from training.results import CrossValidation
 
 CARD_FILE: Final = "MODEL_CARD.md"
 ACCURACY_FILE: Final = "accuracy.png"
