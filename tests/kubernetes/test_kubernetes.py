@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from app.main import create_app
+from app.metrics.definitions import QUEUE_DEPTH
 from app.settings import Settings, read_settings
 from tests.kubernetes.rendering import (
     KUBERNETES,
@@ -343,6 +344,7 @@ def test_it_goes_by_processors_and_by_the_queue_that_the_adapter_reads() -> None
     assert rule["seriesQuery"].startswith("hark_queue_depth{")
     assert re.fullmatch(rule["name"]["matches"], "hark_queue_depth")
     assert rule["name"]["as"] == "hark_queue_depth"
+    assert QUEUE_DEPTH.name == "hark_queue_depth"
 
 
 def test_without_prometheus_it_goes_by_processors_alone(
