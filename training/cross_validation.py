@@ -23,6 +23,7 @@ from training.calibration import (
 )
 from training.evaluate import Predictions, measure, pool_predictions
 from training.features_cache import DatasetFeatures
+from training.fit_place import FitPlace
 from training.recipe import Recipe
 from training.results import CrossValidation, RoundResult
 from training.rounds import FittedRound, RoundWork, TestWork, fit_round, test_round
@@ -73,9 +74,13 @@ def cross_validate(
         everything. And the answers that were counted.
     """
     turns = folds.rounds()
-    n_fits = sum(2 if len(turn.validation) else 1 for turn in turns)
+    counted_first = recipe.training.counts_epochs
+    n_fits = sum(
+        recipe.training.networks + (counted_first and len(turn.validation) > 0) for turn in turns
+    )
     begin_fit = ToldHere(with_time_left(begin, n_fits, recipe.training.epochs))
-    fits = [RoundWork(recipe, turn, labels, begin_fit, keep, curves) for turn in turns]
+    place = FitPlace(begin_fit, keep, curves)
+    fits = [RoundWork(recipe, turn, labels, place) for turn in turns]
     rounds = counted(workers.run(fit_round, data, fits), begin("folds fitted", len(turns)))
     calibrations = [calibration_without(fitted, rounds) for fitted in rounds]
     tests = [
@@ -98,7 +103,7 @@ def cross_validate(
     ]
     accuracies = [result.metrics.accuracy for result in results]
     figures = CrossValidation(
-        protocol=_protocol_in_words(folds),
+        protocol=_protocol_in_words(folds, recipe),
         warning=folds.warning,
         labels=labels,
         rounds=results,
@@ -126,7 +131,7 @@ def calibration_without(left_out: FittedRound, rounds: list[FittedRound]) -> Cal
     )
 
 
-def _protocol_in_words(folds: Folds) -> str:
+def _protocol_in_words(folds: Folds, recipe: Recipe) -> str:
     kept = {
         "folds": "the data's official folds",
         "groups": "parts that keep each group of clips together",
@@ -134,7 +139,7 @@ def _protocol_in_words(folds: Folds) -> str:
     }[folds.kind]
     stopped = (
         "epochs counted on a validation part apart from the test part, then refitted on both"
-        if len(folds.names) > 2
+        if len(folds.names) > 2 and recipe.training.counts_epochs
         else "fitted for a fixed number of epochs"
     )
     return (

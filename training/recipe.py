@@ -33,8 +33,9 @@ class Training(RecipeTable):
     the running mean of the weights after each step, of which that share stays (0 is none of it).
     The learning rate rises over `warmup_epochs`, then falls along a half cosine to zero at the end
     of `epochs`, or stays (`constant`). On a validation set, fitting stops `patience` epochs after
-    the lowest loss, though never before `min_epochs`. With `mixed_precision`, layers compute in
-    float16 while the model is fitted; what is kept is in float32.
+    the lowest loss, though never before `min_epochs`; where that is all `epochs`, none is counted.
+    With `mixed_precision`, layers compute in float16 while the model is fitted; what is kept is in
+    float32. Of several `networks`, which differ in their seeds, the model is the mean.
     """
 
     epochs: int = Field(ge=1)
@@ -49,7 +50,13 @@ class Training(RecipeTable):
     average_weights: float = Field(0.0, ge=0, lt=1)
     label_smoothing: float = Field(0.0, ge=0, lt=1)
     mixed_precision: bool = False
+    networks: int = Field(1, ge=1, le=10)
     seed: int = 0
+
+    @property
+    def counts_epochs(self) -> bool:
+        """Whether a validation part decides for how long to fit."""
+        return self.min_epochs < self.epochs
 
     @model_validator(mode="after")
     def _check_epochs(self) -> Self:

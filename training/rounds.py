@@ -1,12 +1,13 @@
 """A round of a cross-validation: fit, stop on a validation part, fit again, test.
 
 First a model is fitted on the training parts and stopped early by the validation part, which tells
-how many epochs to take. Then a fresh model is fitted for so many epochs on training and validation
-parts together, and classifies the test part, from bytes. The test part takes no part in any choice.
+how many epochs to take, unless the recipe has a fixed number. Then a fresh model is fitted for so
+many epochs on training and validation parts together, and classifies the test part, from bytes. The
+test part takes no part in any choice.
 """
 
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -19,13 +20,14 @@ from app.inference.keras_engine import KerasEngine
 from app.inference.store import ModelReference
 from app.progress import Begin, silent
 from training.calibration import ClipOutputs, outputs_of
+from training.ensemble import fit_networks
 from training.evaluate import Predictions, predict
 from training.examples import select_examples
 from training.features_cache import DatasetFeatures
-from training.fit import FittedModel, fit_model, report_epochs
+from training.fit import FittedModel
+from training.fit_place import FitPlace
 from training.keras_import import tensorflow
 from training.recipe import Recipe
-from training.run_folder import RunFolder
 from training.splits import Round
 
 
@@ -37,17 +39,13 @@ class RoundWork:
         recipe: decides the model.
         turn: which clips are fitted on, stop the fit, and test.
         labels: what the model's outputs mean, in order.
-        begin: is told how the fits go on.
-        keep: keeps their checkpoints, where a run has a folder for them.
-        curves: below it TensorBoard finds each fit's curves; None for none.
+        place: who is told of its fits, and what is kept of them.
     """
 
     recipe: Recipe
     turn: Round
     labels: list[str]
-    begin: Begin = silent
-    keep: RunFolder | None = None
-    curves: Path | None = None
+    place: FitPlace = field(default_factory=FitPlace)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +56,8 @@ class FittedRound:
         turn: which clips are its test part.
         model: the `.keras` file of the model that was fitted on all others.
         epochs: for how long that was.
-        history: loss and accuracy after each epoch of the model that was stopped early.
+        history: loss and accuracy after each epoch of the model that was stopped early, or of the
+            one that was fitted for a fixed number.
         outputs: what the model says of the test part's windows.
     """
 
@@ -90,7 +89,7 @@ class TestedRound:
 
 def fit_round(data: DatasetFeatures, work: RoundWork) -> FittedRound:
     """Fit one round's models, going on from the checkpoints that a run's folder keeps."""
-    validated = stop_early(data, work)
+    validated = stop_early(data, work) if work.recipe.training.counts_epochs else None
     fitted = _fit_again(data, work, validated)
     model = _saved(fitted)
     engine = _engine_of(model, work.recipe)
@@ -123,14 +122,11 @@ def stop_early(data: DatasetFeatures, work: RoundWork) -> FittedModel | None:
     turn, labels, recipe = work.turn, work.labels, work.recipe
     if len(turn.validation) == 0:
         return None
-    what = f"fold {turn.name}: counting epochs"
-    return fit_model(
+    return work.place.fit(
+        f"fold {turn.name}: counting epochs",
         recipe,
         select_examples(data, turn.train, labels, with_variants=True),
         select_examples(data, turn.validation, labels),
-        on_epoch=report_epochs(work.begin(what, recipe.training.epochs)),
-        checkpoint=_checkpoint(work, f"fold {turn.name} counting epochs"),
-        curves=_curves(work, f"fold {turn.name} counting epochs"),
     )
 
 
@@ -139,24 +135,14 @@ def _fit_again(
 ) -> FittedModel:
     """Fit on all but the test part, for as many epochs as were best, else as the recipe has."""
     turn, recipe = work.turn, work.recipe
-    epochs = recipe.training.epochs if validated is None else validated.epochs
     fitted_on = np.concatenate([turn.train, turn.validation])
-    return fit_model(
+    return fit_networks(
+        work.place,
+        f"fold {turn.name}: fitting",
         recipe,
         select_examples(data, fitted_on, work.labels, with_variants=True),
-        epochs=epochs,
-        on_epoch=report_epochs(work.begin(f"fold {turn.name}: fitting", epochs)),
-        checkpoint=_checkpoint(work, f"fold {turn.name} fitting"),
-        curves=_curves(work, f"fold {turn.name} fitting"),
+        recipe.training.epochs if validated is None else validated.epochs,
     )
-
-
-def _checkpoint(work: RoundWork, fit: str) -> Path | None:
-    return work.keep.checkpoint(fit) if work.keep is not None and work.keep.is_here else None
-
-
-def _curves(work: RoundWork, fit: str) -> Path | None:
-    return work.curves / fit if work.curves is not None else None
 
 
 def _saved(fitted: FittedModel) -> bytes:

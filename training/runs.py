@@ -15,6 +15,7 @@ from app.progress import Begin
 from training.augmentation.variants import make_variants
 from training.cross_validation import Outcome, cross_validate
 from training.datasets import Dataset, DatasetError, load_dataset
+from training.ensemble import fit_networks
 from training.evaluate import Metrics, measure, predict
 from training.examples import select_examples
 from training.export import Export, export
@@ -24,7 +25,7 @@ from training.features_cache import (
     default_cache_folder,
     extract_features,
 )
-from training.fit import fit_model, report_epochs
+from training.fit_place import FitPlace
 from training.recipe import Recipe
 from training.recipe_error import RecipeError
 from training.report.files import write_version_reports
@@ -164,13 +165,12 @@ def fit_and_export(
         ArtifactError: the version does not load as it was saved.
     """
     labels = run.dataset.labels
-    fitted = fit_model(
+    fitted = fit_networks(
+        FitPlace(begin, keep, curves),
+        "all clips: fitting",
         run.recipe,
         select_examples(run.data, np.arange(len(run.data.clips)), labels, with_variants=True),
-        epochs=result.epochs,
-        on_epoch=report_epochs(begin("all clips: fitting", result.epochs)),
-        checkpoint=None if keep is None else keep.checkpoint("all clips"),
-        curves=None if curves is None else curves / "all clips",
+        result.epochs,
     )
     training = TrainingRecord(
         recipe=run.recipe.name,

@@ -17,7 +17,25 @@ class Options(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Convolutions(Options):
+class Initialization(Options):
+    """How weights begin.
+
+    `initial_variance` is their variance times the number of inputs of a unit: 1 is LeCun's, 2 He's,
+    1/3 what PyTorch begins with, uniformly distributed. None is Keras's own, Glorot and Bengio's.
+    Where batch normalisation follows, it does not change what a layer says at first, but how far a
+    step turns its weights: smaller ones further.
+    """
+
+    initial_variance: float | None = Field(None, gt=0)
+
+    def initializer(self) -> Any:
+        """Return a new initializer: one that is used twice gives the same weights twice."""
+        if self.initial_variance is None:
+            return "glorot_uniform"
+        return keras.initializers.VarianceScaling(self.initial_variance, "fan_in", "uniform")
+
+
+class Convolutions(Initialization):
     """A chain of convolutions. The tuples have one entry a convolution.
 
     `pool_sizes` are `[bands, frames]`, from one convolution to the next; 1 by 1 is no pooling.
@@ -32,6 +50,8 @@ class Convolutions(Options):
     pool_sizes: tuple[tuple[int, int], ...]
     dropout: tuple[float, ...]
     batch_normalization: bool = False
+    batch_normalization_momentum: float = Field(0.95, ge=0, lt=1)
+    batch_normalization_epsilon: float = Field(1e-3, gt=0)
 
     @model_validator(mode="after")
     def _check_lengths(self) -> Self:
@@ -51,9 +71,13 @@ class Convolutions(Options):
                 self.kernel_size,
                 padding=self.padding,
                 use_bias=not self.batch_normalization,
+                kernel_initializer=self.initializer(),
             )(outputs)
             if self.batch_normalization:
-                outputs = layers.BatchNormalization(momentum=0.95)(outputs)
+                outputs = layers.BatchNormalization(
+                    momentum=self.batch_normalization_momentum,
+                    epsilon=self.batch_normalization_epsilon,
+                )(outputs)
             outputs = layers.ReLU()(outputs)
             if pool_size != (1, 1):
                 outputs = pool(pool_size)(outputs)
@@ -86,8 +110,11 @@ class Hidden(Options):
         return outputs
 
 
-class Head(Options):
-    """From a vector to the probabilities: hidden layers, if any, and dropout before the last."""
+class Head(Initialization):
+    """From a vector to the probabilities: hidden layers, if any, and dropout before the last.
+
+    `initial_variance` is that of the last layer's weights; hidden layers begin as Keras has it.
+    """
 
     hidden: Hidden = Hidden()
     head_dropout: float = Field(0.0, ge=0, lt=1)
@@ -95,15 +122,24 @@ class Head(Options):
     def probabilities(self, vector: Any, n_labels: int) -> Any:
         """Return the probabilities `[n, n_labels]` of a vector `[n, units]`."""
         outputs = self.hidden.apply(vector)
-        return probabilities(outputs, n_labels, self.head_dropout, self.hidden.regularizer())
+        return probabilities(
+            outputs, n_labels, self.head_dropout, self.hidden.regularizer(), self.initializer()
+        )
 
 
-def probabilities(inputs: Any, n_labels: int, dropout: float, regularizer: Any = None) -> Any:
+def probabilities(
+    inputs: Any,
+    n_labels: int,
+    dropout: float,
+    regularizer: Any = None,
+    initializer: Any = "glorot_uniform",
+) -> Any:
     """Return the probabilities `[n, n_labels]` of a vector `[n, units]`, always in float32."""
     outputs = layers.Dropout(dropout)(inputs) if dropout else inputs
     return layers.Dense(
         n_labels,
         activation="softmax",
+        kernel_initializer=initializer,
         kernel_regularizer=regularizer,
         dtype="float32",
         name="probabilities",

@@ -1,0 +1,70 @@
+"""An ensemble: networks that differ in their seeds alone, as one model.
+
+Source: Lakshminarayanan, Pritzel and Blundell, "Simple and scalable predictive uncertainty
+estimation using deep ensembles", NeurIPS 2017. There probabilities are averaged; here their
+logarithms, up to a constant: the mean of the networks' last layers is one layer over all that goes
+into them, so what is served, converted and fine-tuned is a model like any other.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from training.architectures.blocks import probabilities
+from training.examples import Examples
+from training.fit import FittedModel
+from training.fit_place import FitPlace
+from training.keras_import import keras, layers
+from training.recipe import Recipe
+
+
+def fit_networks(
+    place: FitPlace, what: str, recipe: Recipe, examples: Examples, epochs: int
+) -> FittedModel:
+    """Fit as many networks as the recipe has, one after the other, and join them.
+
+    Args:
+        place: who is told, and what is kept.
+        what: what the fit is called.
+        recipe: decides everything; each network's seed is one more than the one's before it.
+        examples: what each is fitted on.
+        epochs: for how long.
+
+    Returns:
+        The model; its history is the first network's.
+    """
+    n_networks = recipe.training.networks
+    if n_networks == 1:
+        return place.fit(what, recipe, examples, epochs=epochs)
+    fitted = [
+        place.fit(
+            f"{what} network {place_in_row + 1} of {n_networks}",
+            _with_seed(recipe, recipe.training.seed + place_in_row),
+            examples,
+            epochs=epochs,
+        )
+        for place_in_row in range(n_networks)
+    ]
+    return FittedModel(joined([each.model for each in fitted]), epochs, fitted[0].history)
+
+
+def joined(models: Sequence[Any]) -> Any:
+    """Return a model whose logits are the mean of those of several of one architecture."""
+    first = models[0]
+    inputs = keras.Input(first.inputs[0].shape[1:], name=first.inputs[0].name)
+    vectors = [
+        keras.Model(model.inputs, model.layers[-1].input, name=f"network_{number}")(inputs)
+        for number, model in enumerate(models, start=1)
+    ]
+    kernels, biases = zip(*(model.layers[-1].get_weights() for model in models), strict=True)
+    outputs = probabilities(layers.Concatenate()(vectors), first.outputs[0].shape[-1], dropout=0)
+    model = keras.Model(inputs, outputs, name="ensemble")
+    mean_kernel = np.concatenate(kernels) / len(models)
+    model.layers[-1].set_weights([mean_kernel, np.mean(biases, axis=0)])
+    return model
+
+
+def _with_seed(recipe: Recipe, seed: int) -> Recipe:
+    training = recipe.training.model_copy(update={"seed": seed})
+    return recipe.model_copy(update={"training": training})

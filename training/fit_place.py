@@ -1,0 +1,46 @@
+"""FitPlace: who is told how a run's fits go on, and where each keeps what must not be lost."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from app.progress import Begin, silent
+from training.examples import Examples
+from training.fit import FittedModel, fit_model, report_epochs
+from training.recipe import Recipe
+from training.run_folder import RunFolder
+
+
+@dataclass(frozen=True, slots=True)
+class FitPlace:
+    """Surroundings of fits. It can be carried to another process.
+
+    Attributes:
+        begin: is told how the fits go on.
+        keep: keeps their checkpoints, where a run has a folder for them.
+        curves: below it TensorBoard finds each fit's curves; None for none.
+    """
+
+    begin: Begin = silent
+    keep: RunFolder | None = None
+    curves: Path | None = None
+
+    def fit(
+        self,
+        what: str,
+        recipe: Recipe,
+        examples: Examples,
+        validation: Examples | None = None,
+        epochs: int | None = None,
+    ) -> FittedModel:
+        """Fit one model; `what` is what the fit is called, other arguments as `fit_model`'s."""
+        name = what.replace(":", "")
+        keeps = self.keep is not None and self.keep.is_here
+        return fit_model(
+            recipe,
+            examples,
+            validation,
+            epochs,
+            report_epochs(self.begin(what, epochs or recipe.training.epochs)),
+            self.keep.checkpoint(name) if self.keep is not None and keeps else None,
+            self.curves / name if self.curves is not None else None,
+        )
