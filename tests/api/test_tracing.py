@@ -23,7 +23,7 @@ from tests.two_versions import SIREN, eventually
 
 TRACE, PARENT = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 TRACEPARENT = f"00-{TRACE}-{PARENT}-01"
-STAGES = ["receive", "queue", "decode", "features", "model"]
+STAGES = ["receive", "queue", "decode", "resample", "features", "model"]
 START_SECONDS = 20  # less than what other tests wait: a service that traces once did not start
 
 

@@ -296,7 +296,7 @@ def test_a_version_tells_serving_what_it_answered_on_clips_that_it_had_not_heard
     reported: Reported,
 ) -> None:
     store = ModelStore(reported.version.parents[1])
-    reference = read_recorded(store, ModelReference("tiny", int(reported.version.name))).reference
+    reference = read_recorded(store, ModelReference(reported.version.parent.name, 1)).reference
     assert reference is not None
     matrix = reported.metrics["together"]["confusion_matrix"]
     assert reference.clips_by_label == tuple(np.sum(matrix, axis=0))
