@@ -172,6 +172,7 @@ def answered_with_200(url: str) -> set[tuple[str, str]]:
     }
 
 
+@pytest.mark.slow  # the other one has all of its operations, and keys
 def test_a_service_without_keys_is_what_its_document_says(
     open_server: LiveServer, tmp_path: Path
 ) -> None:
