@@ -27,6 +27,7 @@ from app.inference.threads import compute_on_one_thread
 from tests.figures import write_figures
 from training.architectures import build_model
 from training.datasets import Dataset, load_dataset
+from training.ensemble import joined
 from training.onnx_conversion import write_onnx
 from training.recipe import Recipe, load_recipe, recipe_names
 
@@ -104,7 +105,11 @@ def cost(recipe: Recipe, dataset: Dataset) -> tuple[int, float]:
     spec = recipe.front_end
     rng = np.random.default_rng(0)
     features = rng.normal(size=(4, *spec.feature_shape)).astype(np.float32)
-    model = build_model(recipe.model, spec, len(dataset.labels), features)
+    networks = [
+        build_model(recipe.model, spec, len(dataset.labels), features)
+        for _ in range(recipe.training.networks)
+    ]
+    model = joined(networks) if len(networks) > 1 else networks[0]
     with tempfile.TemporaryDirectory() as folder:
         write_onnx(model, Path(folder) / "model.onnx")
         engine = OnnxEngine(Path(folder) / "model.onnx", spec.feature_shape)

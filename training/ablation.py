@@ -121,7 +121,7 @@ def _digest_of(run: runs.Run) -> str:
 
     What a recipe is called and where it comes from decides nothing.
     """
-    names = {"name", "summary", "source", "published", "front_end"}
+    names = {"name", "summary", "source", "published", "choices", "front_end"}
     recipe = run.recipe.model_dump(mode="json", exclude=names)
     labels = [clip.label for clip in run.data.clips]
     libraries = [(name, version(name)) for name in _LIBRARIES]

@@ -65,7 +65,7 @@ deviation over {len(result.rounds)} folds), macro F1 {result.macro_f1_mean:.3f}.
 Protocol: {result.protocol}. The figures are those of the models of the cross-validation; the model
 in this folder was then fitted on all clips, for the median of their epochs ({result.epochs}), and
 no clip is left to test it on.
-
+{_choices_in_words(recipe)}
 {rounds}
 
 All test clips together:
@@ -89,7 +89,7 @@ its user to settle{_licence_warning(training.licence)}.
 
 {front_end.sample_rate_hz} Hz mono, windows of {front_end.window_seconds:g} s (shorter audio is
 filled up by the rule `{front_end.padding}`), {features_in_words(front_end.features)}.
-Recipe `{recipe.name}`: {recipe.source}.
+Recipe `{recipe.name}`: {recipe.source}.{_networks_in_words(recipe)}
 Published figure: {recipe.published}.
 
 ## What it is not for
@@ -131,6 +131,17 @@ def features_in_words(features: FeatureSpec) -> str:
 
 def _warning_in_words(result: CrossValidation) -> str:
     return f"> **Warning.** {result.warning}\n\n" if result.warning else ""
+
+
+def _choices_in_words(recipe: Recipe) -> str:
+    return f"\nHow the recipe was chosen: {recipe.choices}\n" if recipe.choices else ""
+
+
+def _networks_in_words(recipe: Recipe) -> str:
+    n_networks = recipe.training.networks
+    if n_networks == 1:
+        return ""
+    return f"\n{n_networks} networks, fitted from seeds of their own, whose logits are averaged."
 
 
 def _salience_in_words(result: CrossValidation) -> str:

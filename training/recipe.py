@@ -66,7 +66,10 @@ class Training(RecipeTable):
 
 
 class Described(BaseModel):
-    """What a recipe says of itself: what it is, where it comes from, and the published figure."""
+    """What a recipe says of itself: what it is, where it comes from, and the published figure.
+
+    `choices` is a sentence on what its values were chosen by: figures on the same clips flatter it.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -74,6 +77,7 @@ class Described(BaseModel):
     summary: str
     source: str
     published: str
+    choices: str = ""
 
 
 class Recipe(Described):

@@ -123,6 +123,41 @@ def test_undoing_the_cosine_transform_gives_the_bands_back() -> None:
     assert not model.get_layer("inverse_cosine_transform").trainable_weights
 
 
+def test_weights_begin_with_the_variance_that_is_asked_for() -> None:
+    features = features_of(front_end_of(ALL_MFCCS))
+
+    def kernels(**options: float) -> list[NDArray[np.float32]]:
+        keras.utils.set_random_seed(0)
+        chosen = {**CONVOLUTIONS, "filters": [8, 32], "batch_normalization": True, **options}
+        model = ModelOptions(architecture="cnn", options=chosen)
+        built = build_model(model, front_end_of(ALL_MFCCS), 10, features)
+        weighted = keras.layers.Conv2D, keras.layers.Dense
+        return [layer.get_weights()[0] for layer in built.layers if isinstance(layer, weighted)]
+
+    for kernel in kernels(initial_variance=0.5):
+        fan_in = kernel[..., 0].size
+        assert kernel.var() * fan_in == pytest.approx(0.5, rel=0.35)
+        assert np.abs(kernel).max() <= np.sqrt(3 * 0.5 / fan_in)  # uniform
+    for kernel in kernels():  # Glorot's
+        fan_in, fan_out = kernel[..., 0].size, kernel.size // kernel.shape[-2]
+        assert kernel.var() * (fan_in + fan_out) == pytest.approx(2, rel=0.35)
+
+
+def test_batch_normalisation_is_as_asked_for() -> None:
+    options = {**CONVOLUTIONS, "batch_normalization": True}
+    asked = {"batch_normalization_momentum": 0.8, "batch_normalization_epsilon": 1e-4}
+    features = features_of(front_end_of(ALL_MFCCS))
+
+    def settings(options: dict[str, Any]) -> set[tuple[float, float]]:
+        model = ModelOptions(architecture="cnn", options=options)
+        built = build_model(model, front_end_of(ALL_MFCCS), 3, features)
+        layers = [x for x in built.layers if isinstance(x, keras.layers.BatchNormalization)]
+        return {(layer.momentum, layer.epsilon) for layer in layers}
+
+    assert settings(options) == {(0.95, 1e-3)}
+    assert settings({**options, **asked}) == {(0.8, 1e-4)}
+
+
 def test_a_picture_s_colours_are_normalised_apart_but_not_its_rows() -> None:
     model, features = built("cnn on a picture")
     normalised = np.asarray(model.get_layer("normalization")(features))

@@ -8,6 +8,7 @@ import pytest
 from app.inference.artifact import Calibration
 from app.inference.store import ModelReference
 from tests.tiny_model import LABELS, SAVING_WARNS, TinyModel
+from tests.training.test_fit import recipe_with
 from training.calibration import Marks, fit_calibration, pool_outputs
 from training.cross_validation import cross_validate
 from training.datasets import Clip, Dataset, load_dataset
@@ -141,6 +142,18 @@ def test_the_card_says_what_is_marked(
     )
     assert "(1.75 and 0.44, 1.75 and 0.44)" in card
     assert "- Its probabilities are calibrated for clips like those" in card
+
+
+def test_the_card_says_how_the_recipe_was_chosen_and_of_how_many_networks(
+    tiny: TinyModel, hasty: Recipe, calibrated: CrossValidation
+) -> None:
+    plain = card_of(tiny, hasty, calibrated)
+    assert "How the recipe was chosen" not in plain
+    assert "networks" not in plain
+    several = recipe_with(hasty, networks=3).model_copy(update={"choices": "by a die."})
+    card = card_of(tiny, several, calibrated)
+    assert "no clip is left to test it on. How the recipe was chosen: by a die. | tested" in card
+    assert "3 networks, fitted from seeds of their own, whose logits are averaged." in card
 
 
 @pytest.mark.slow
