@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 import yaml
 
+from app.metrics.definitions import GROUPS
 from app.settings import Settings
 from tests.api.test_problems import wav
 from tests.clients.live_audio import sound, streamed
@@ -26,7 +27,8 @@ from tests.live_server import LiveServer, live_server
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 RUNBOOK: Final = (ROOT / "docs" / "runbook.md").read_text(encoding="utf-8")
-DASHBOARD: Final = json.loads((ROOT / "deploy/grafana/dashboards/hark.json").read_text())
+DASHBOARD_PATH: Final = ROOT / "deploy" / "grafana" / "dashboards" / "hark.json"
+DASHBOARD: Final = json.loads(DASHBOARD_PATH.read_text(encoding="utf-8"))
 PROVISIONING: Final = ROOT / "deploy" / "grafana" / "provisioning"
 TRACE: Final = "4bf92f3577b34da6a3ce929d0e0e4736"
 RULES: Final = [
@@ -107,7 +109,70 @@ def test_the_runbook_names_settings_that_there_are() -> None:
     assert named <= set(Settings.model_fields)
 
 
+def test_the_runbook_names_metrics_and_panels_that_there_are() -> None:
+    metrics = {
+        f"{metric.name}_total" if metric.kind == "counter" else metric.name
+        for group in GROUPS
+        for metric in group.metrics
+    }
+    named = set(re.findall(r"\bhark_\w+", RUNBOOK))
+    assert named
+    assert named <= metrics
+    panels = set(re.findall(r'"([^"]+\?)"', RUNBOOK))
+    assert panels
+    assert panels <= {panel["title"] for panel in PANELS}
+
+
 # The dashboard, as a file
+
+
+def test_the_dashboard_is_tidy() -> None:
+    tidy = json.dumps(DASHBOARD, indent=2, ensure_ascii=False) + "\n"
+    assert DASHBOARD_PATH.read_text(encoding="utf-8") == tidy
+
+
+@pytest.mark.parametrize(
+    "panel",
+    [pytest.param(each, id=each["title"]) for each in PANELS if each["type"] == "timeseries"],
+)
+def test_a_legend_tells_lines_apart(panel: dict[str, Any]) -> None:
+    legends = [target["legendFormat"] for target in panel["targets"]]
+    assert len(set(legends)) == len(legends)
+    for target, legend in zip(panel["targets"], legends, strict=True):
+        grouped = re.findall(r"\bby \(([^)]*)\)", target["expr"])
+        labels = {label.strip() for group in grouped for label in group.split(",")} - {"le"}
+        assert set(re.findall(r"{{(\w+)}}", legend)) == labels
+
+
+def test_panels_use_variables_that_there_are() -> None:
+    known = {variable["name"] for variable in DASHBOARD["templating"]["list"]}
+    used = {
+        name
+        for panel in PANELS
+        for target in panel["targets"]
+        for name in re.findall(r"\$(\w+)", target["expr"])
+    }
+    assert used == {*known, "__rate_interval"}
+
+
+def test_latency_is_of_the_same_requests_as_the_alert_and_red_where_it_speaks() -> None:
+    [alert] = [each for each in ALERTS if each["alert"] == "HarkSlow"]
+    [asked] = re.findall(r"_bucket\{([^}]*)\}", alert["expr"])
+    shown = [
+        panel
+        for panel in PANELS
+        if "hark_http_request_duration_seconds_bucket" in panel["targets"][0]["expr"]
+    ]
+    assert len(shown) == 2
+    for panel in shown:
+        for target in panel["targets"]:
+            assert f'{{instance=~"$instance", {asked}}}' in target["expr"]
+        [red] = [
+            step["value"]
+            for step in panel["fieldConfig"]["defaults"]["thresholds"]["steps"]
+            if step["color"] == "red"
+        ]
+        assert alert["expr"].rstrip().endswith(f"> {red}")
 
 
 def test_every_panel_asks_the_provisioned_prometheus() -> None:
@@ -170,10 +235,10 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
         prometheus(folder, [f"127.0.0.1:{hark.port}"]) as watching,
     ):
         _wait_for(watching, 'up{job="hark"} == 1')
-        until = time.monotonic() + 6  # some scrapes before what happens once, and some after it
+        until = time.monotonic() + 3  # some scrapes before what happens once, and some after it
         _load(hark, until=until)
         _everything_once(hark)
-        _load(hark, until=time.monotonic() + 4)
+        _load(hark, until=time.monotonic() + 3)
         _wait_for(watching, "sum(increase(hark_worker_restarts_total[1m])) > 0")
         yield watching
 
