@@ -22,7 +22,8 @@ serve: $(STAMP_$(ENGINE))
 # Run every test but the slow ones: side by side, and then those that want the machine for themselves.
 TEST_PROCESSES ?= 2
 test: $(VENV)/dev.stamp $(STAMP_onnx)
-	$(BIN)/python -m pytest -m "not alone and not slow and not image" --numprocesses $(TEST_PROCESSES) --dist loadfile
+	$(BIN)/python -m pytest -m "not alone and not slow and not image" --numprocesses $(TEST_PROCESSES) \
+		--dist loadfile --durations 30
 	$(BIN)/python -m pytest -m "alone and not slow"
 
 # Build the images, start them and classify in them; HARK_BASE_IMAGE is the base that they stand on.
@@ -41,7 +42,7 @@ test-slow: $(VENV)/dev.stamp $(STAMP_onnx)
 coverage: $(VENV)/dev.stamp $(STAMP_onnx)
 	rm -rf build/coverage
 	mkdir -p build/coverage
-	-$(BIN)/coverage run -m pytest -m "not slow and not image" --numprocesses $(TEST_PROCESSES) --dist loadfile
+	-$(BIN)/coverage run -m pytest -m "not slow and not image" --numprocesses $(TEST_PROCESSES) --dist loadfile --durations 30
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 
