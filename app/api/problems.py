@@ -15,7 +15,7 @@ from starlette.requests import HTTPConnection
 from app import errors
 from app.api.allowed_methods import allowed_methods
 from app.api.options import in_words
-from app.api.request_context import REQUEST_ID_HEADER, record_of
+from app.api.request_context import PROBES, REQUEST_ID_HEADER, record_of
 from app.api.security_headers import HEADERS_OF_DATA
 
 logger = logging.getLogger(__name__)
@@ -111,11 +111,12 @@ def problem_response(
     detail: str,
     headers: Mapping[str, str] | None = None,
 ) -> ProblemResponse:
-    """Compose the answer for a problem, and count it."""
+    """Compose the answer for a problem, and count it, unless it was a probe that asked."""
     record = record_of(request.scope)
     record.code = code
     problem = _problem(status, code, title, detail, request.url.path, record.request_id)
-    request.app.state.service.metrics.count_error(code)
+    if request.url.path not in PROBES:
+        request.app.state.service.metrics.count_error(code)
     return ProblemResponse(problem.model_dump(), status_code=status, headers=headers)
 
 

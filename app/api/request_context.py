@@ -31,7 +31,7 @@ _WELL_FORMED_TRACE: Final = re.compile(
 )
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 # Asked every few seconds by machines, so not worth a line each.
-_PROBES: Final = frozenset({"/livez", "/readyz", "/metrics", "/v2/health/live", "/v2/health/ready"})
+PROBES: Final = frozenset({"/livez", "/readyz", "/metrics", "/v2/health/live", "/v2/health/ready"})
 _LONGEST_PATH: Final = 200
 
 
@@ -167,7 +167,7 @@ class RequestContext:
         seconds = time.monotonic() - record.received_at
         self._metrics.observe_request(method, route, status, seconds, record.code, record.trace_id)
         self._metrics.observe_stages(record.stage_seconds)
-        level = logging.DEBUG if route in _PROBES else logging.INFO
+        level = logging.DEBUG if route in PROBES else logging.INFO
         if logger.isEnabledFor(level):
             path = scope["path"][:_LONGEST_PATH]
             logger.log(

@@ -98,6 +98,13 @@ def test_every_metric_that_is_defined_is_exposed_and_no_other(
     assert {"process_cpu_seconds", "process_resident_memory_bytes"} <= set(exposed)
 
 
+def test_a_probe_is_no_request_that_is_turned_away(client: httpx.Client) -> None:
+    # The service was asked again and again whether it is ready, until it was.
+    assert metric(client, "hark_rejected_total", reason="not_ready") == 0
+    asked = families(client)["hark_http_requests"].samples
+    assert [each for each in asked if each.labels["code"] == "not_ready"]
+
+
 @pytest.mark.skipif(shutil.which("promtool") is None, reason="there is no promtool")
 def test_prometheus_finds_no_fault_with_names_and_units(client: httpx.Client) -> None:
     classify(client, clip("siren.wav"))
