@@ -135,6 +135,7 @@ def arms(folder: Path, recipe: Recipe, dataset: Dataset) -> list[Arm]:
     return list(ablate(run, folder / "cache", silent))
 
 
+@pytest.mark.slow
 def test_each_arm_is_fitted_and_has_a_result_of_its_own(arms: list[Arm]) -> None:
     assert [arm.name for arm in arms] == [
         "none", "only mixup_alpha", "only waveform.gain", "all",
@@ -183,6 +184,7 @@ def test_another_seed_or_other_data_is_fitted_anew(
         assert len(watched.fits) == 2
 
 
+@pytest.mark.slow
 def test_the_command_prints_tables_and_writes_what_they_say(
     hark_train: HarkTrain, folder: Path, arms: list[Arm]
 ) -> None:
