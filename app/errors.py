@@ -69,6 +69,11 @@ to do about it. `code` is the same for every error of a class, and is meant for 
 from typing import ClassVar
 
 
+def first_line(error: Exception) -> str:
+    """Return the first line of what another library's error says; some go on for pages."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
 class HarkError(Exception):
     """Base of every error that Hark raises on purpose."""
 

@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
+from app.errors import first_line
+
 HERE: Final = "local"  # the address that has Ray started on this machine
 _PATIENCE_SECONDS: Final = 10  # until a cluster takes a connection
 
@@ -66,11 +68,6 @@ def joined(address: str, processors: int) -> Iterator[Any]:
 def live_nodes(ray: Any) -> list[dict[str, float]]:
     """Return what each node of the cluster has, as `CPU` and `GPU`."""
     return [node["Resources"] for node in ray.nodes() if node["Alive"]]
-
-
-def first_line(error: Exception) -> str:
-    """Return the first line of what an error says; Ray's go on with pages of traces."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def _ray(address: str) -> Any:

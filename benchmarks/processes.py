@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
+from app.metrics.processes import processor_seconds
+
 _MARK: Final = "BENCHMARK_RUN"
 
 
@@ -45,7 +47,7 @@ class ProcessTree:
 
     def processor_seconds(self) -> tuple[float, float]:
         """Return what the command itself has used of processors, and what all others have."""
-        used = {member: _processor_seconds(member) for member in self._members()}
+        used = {member: processor_seconds(member) for member in self._members()}
         own = used.pop(self._process.pid, 0.0)
         return own, sum(used.values())
 
@@ -75,11 +77,6 @@ def _proportional_set_size(process_id: int) -> int:
         if line.startswith(b"Pss:"):
             return int(line.split()[1]) * 1024
     return 0
-
-
-def _processor_seconds(process_id: int) -> float:
-    fields = _read(Path(f"/proc/{process_id}/stat")).rpartition(b")")[2].split()
-    return sum(map(int, fields[11:13])) / os.sysconf("SC_CLK_TCK") if fields else 0.0
 
 
 def _read(path: Path) -> bytes:

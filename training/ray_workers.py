@@ -9,8 +9,9 @@ from contextlib import ExitStack, chdir, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, Final
 
+from app.errors import first_line
 from app.inference.threads import available_processors
-from app.ray_cluster import ClusterError, first_line, joined, live_nodes
+from app.ray_cluster import ClusterError, joined, live_nodes
 from training.run_error import RunError
 from training.workers import Piece, Places, Result, Shared, thread_environment
 

@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
+from app.errors import first_line
 from app.inference.artifact import METRICS_FILE
 from app.inference.store import ModelStore
 from training.results import CrossValidation
@@ -71,10 +72,9 @@ def track(folder: Path, experiment: str, store: Path, register: bool) -> Tracked
         ended = record.began.timestamp() + record.seconds
         client.set_terminated(run_id, end_time=round(ended * 1000))
     except mlflow.exceptions.MlflowException as error:
-        said = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise RunError(
-            f"MLflow at {mlflow.get_tracking_uri()} did not take the run ({said}): check "
-            "MLFLOW_TRACKING_URI"
+            f"MLflow at {mlflow.get_tracking_uri()} did not take the run ({first_line(error)}): "
+            "check MLFLOW_TRACKING_URI"
         ) from error
     return Tracked(mlflow.get_tracking_uri(), experiment, run_id, registered)
 
