@@ -109,7 +109,7 @@ def cost(recipe: Recipe, dataset: Dataset) -> tuple[int, float]:
         build_model(recipe.model, spec, len(dataset.labels), features)
         for _ in range(recipe.training.networks)
     ]
-    model = joined(networks) if len(networks) > 1 else networks[0]
+    model = joined(networks)
     with tempfile.TemporaryDirectory() as folder:
         write_onnx(model, Path(folder) / "model.onnx")
         engine = OnnxEngine(Path(folder) / "model.onnx", spec.feature_shape)

@@ -23,6 +23,7 @@ from training.augmentation.arms import arms_of, plan_with
 from training.augmentation.plan import Augmentation
 from training.datasets import Dataset
 from training.features_cache import default_cache_folder
+from training.fit_place import FitPlace
 from training.recipe import Recipe, Training
 from training.results import CrossValidation
 from training.source_code import source_code
@@ -100,7 +101,7 @@ def ablate(
         path = folder / f"{_digest_of(arm_run)}.json"
         result = _kept(path)
         if result is None:
-            result = runs.cross_validate_run(arm_run, _telling(name, begin)).figures
+            result = runs.cross_validate_run(arm_run, FitPlace(_telling(name, begin))).figures
             write_whole(path, result.model_dump_json())
         yield Arm(name=name, changes=changes, result=result)
 

@@ -130,6 +130,7 @@ def cross_validate_command(
     _compute_on(threads)
     _check_tensorboard(tensorboard)
     from training import runs
+    from training.fit_place import FitPlace
     from training.report.run_report import write_run_report
 
     began = datetime.now(UTC)
@@ -138,7 +139,8 @@ def cross_validate_command(
             load_recipe(recipe, changes or (), store), data, split, strict, cache, begin, places
         )
         keep = runs.open_folder(run, out, resume)
-        outcome = runs.cross_validate_run(run, begin, keep, places, tensorboard)
+        place = FitPlace(begin, keep, tensorboard)
+        outcome = runs.cross_validate_run(run, place, places)
         if out is not None:
             page = write_run_report(out, run, outcome, _command_line(), began, begin)
     _print_unreadable(run.data.unreadable)
@@ -172,6 +174,7 @@ def fit(
     _compute_on(threads)
     _check_tensorboard(tensorboard)
     from training import runs
+    from training.fit_place import FitPlace
     from training.report.run_report import write_run_report
 
     began = datetime.now(UTC)
@@ -181,11 +184,10 @@ def fit(
             load_recipe(recipe, changes or (), store), data, split, strict, cache, begin, places
         )
         keep = runs.open_folder(run, out, resume)
-        outcome = runs.cross_validate_run(run, begin, keep, places, tensorboard)
+        place = FitPlace(begin, keep, tensorboard)
+        outcome = runs.cross_validate_run(run, place, places)
         command = _command_line()
-        reference = runs.fit_and_export(
-            run, outcome.figures, name, store, command, begin, keep, tensorboard
-        )
+        reference = runs.fit_and_export(run, outcome.figures, name, store, command, place)
         if out is not None:
             model = str(reference)
             page = write_run_report(out, run, outcome, command, began, begin, model)

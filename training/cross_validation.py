@@ -7,12 +7,10 @@ themselves: a temperature fitted on their answers took UrbanSound8K's calibratio
 to 0.100.) The figures of each test part are measured with the calibration of the other rounds.
 """
 
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 from statistics import mean, median, pstdev
 
 from app.inference.artifact import Calibration
-from app.progress import Begin, silent
 from training.calibration import (
     Reliability,
     expected_calibration_error,
@@ -23,11 +21,10 @@ from training.calibration import (
 )
 from training.evaluate import Predictions, measure, pool_predictions
 from training.features_cache import DatasetFeatures
-from training.fit_place import FitPlace
+from training.fit_place import NOWHERE, FitPlace
 from training.recipe import Recipe
 from training.results import CrossValidation, RoundResult
 from training.rounds import FittedRound, RoundWork, TestWork, fit_round, test_round
-from training.run_folder import RunFolder
 from training.splits import Folds
 from training.time_left import with_time_left
 from training.workers import THIS_MACHINE, ToldHere, Workers, counted
@@ -52,10 +49,8 @@ def cross_validate(
     data: DatasetFeatures,
     folds: Folds,
     labels: list[str],
-    begin: Begin = silent,
-    keep: RunFolder | None = None,
+    place: FitPlace = NOWHERE,
     workers: Workers = THIS_MACHINE.fits,
-    curves: Path | None = None,
 ) -> Outcome:
     """Fit, calibrate and test a model for each part of the data.
 
@@ -64,10 +59,8 @@ def cross_validate(
         data: all clips.
         folds: which of them are in each part.
         labels: what the models' outputs mean, in order.
-        begin: is told how it goes on.
-        keep: keeps the fits' checkpoints.
+        place: who is told how it goes on, and what is kept of the fits.
         workers: who fits and tests; by default this process, one part after the other.
-        curves: below it TensorBoard finds each fit's curves; None for none.
 
     Returns:
         The rounds' figures, with `epochs` being the median of theirs: for how long to fit on
@@ -78,9 +71,9 @@ def cross_validate(
     n_fits = sum(
         recipe.training.networks + (counted_first and len(turn.validation) > 0) for turn in turns
     )
-    begin_fit = ToldHere(with_time_left(begin, n_fits, recipe.training.epochs))
-    place = FitPlace(begin_fit, keep, curves)
-    fits = [RoundWork(recipe, turn, labels, place) for turn in turns]
+    begin = place.begin
+    of_fits = replace(place, begin=ToldHere(with_time_left(begin, n_fits, recipe.training.epochs)))
+    fits = [RoundWork(recipe, turn, labels, of_fits) for turn in turns]
     rounds = counted(workers.run(fit_round, data, fits), begin("folds fitted", len(turns)))
     calibrations = [calibration_without(fitted, rounds) for fitted in rounds]
     tests = [

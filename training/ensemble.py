@@ -50,8 +50,13 @@ def fit_networks(
 
 
 def joined(models: Sequence[Any]) -> Any:
-    """Return a model whose logits are the mean of those of several of one architecture."""
+    """Return a model whose logits are the mean of those of several of one architecture.
+
+    One alone is that model itself.
+    """
     first = models[0]
+    if len(models) == 1:
+        return first
     inputs = keras.Input(first.inputs[0].shape[1:], name=first.inputs[0].name)
     vectors = [
         keras.Model(model.inputs, model.layers[-1].input, name=f"network_{number}")(inputs)

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from app.progress import Begin, silent
 from training.examples import Examples
@@ -44,3 +45,6 @@ class FitPlace:
             self.keep.checkpoint(name) if self.keep is not None and keeps else None,
             self.curves / name if self.curves is not None else None,
         )
+
+
+NOWHERE: Final = FitPlace()  # nobody is told, and nothing is kept

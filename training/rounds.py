@@ -7,7 +7,7 @@ test part takes no part in any choice.
 """
 
 import tempfile
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +25,7 @@ from training.evaluate import Predictions, predict
 from training.examples import select_examples
 from training.features_cache import DatasetFeatures
 from training.fit import FittedModel
-from training.fit_place import FitPlace
+from training.fit_place import NOWHERE, FitPlace
 from training.keras_import import tensorflow
 from training.recipe import Recipe
 from training.splits import Round
@@ -45,7 +45,7 @@ class RoundWork:
     recipe: Recipe
     turn: Round
     labels: list[str]
-    place: FitPlace = field(default_factory=FitPlace)
+    place: FitPlace = NOWHERE
 
 
 @dataclass(frozen=True, slots=True)

@@ -136,17 +136,9 @@ def open_folder(run: Run, folder: Path | None, resume: bool) -> RunFolder:
     return RunFolder(identity, folder, f"{run.recipe.name}-{run.dataset.name}", resume)
 
 
-def cross_validate_run(
-    run: Run,
-    begin: Begin,
-    keep: RunFolder | None = None,
-    places: Places = THIS_MACHINE,
-    curves: Path | None = None,
-) -> Outcome:
-    """Cross-validate a run's recipe on its data; fits are done here, or where they have a place."""
-    return cross_validate(
-        run.recipe, run.data, run.folds, run.dataset.labels, begin, keep, places.fits, curves
-    )
+def cross_validate_run(run: Run, place: FitPlace, places: Places = THIS_MACHINE) -> Outcome:
+    """Cross-validate a run's recipe on its data, here or where `places` has fits done."""
+    return cross_validate(run.recipe, run.data, run.folds, run.dataset.labels, place, places.fits)
 
 
 def fit_and_export(
@@ -155,9 +147,7 @@ def fit_and_export(
     name: str,
     store: Path,
     command: str,
-    begin: Begin,
-    keep: RunFolder | None = None,
-    curves: Path | None = None,
+    place: FitPlace,
 ) -> ModelReference:
     """Fit on all clips, for as long as the cross-validation found best, and write a version.
 
@@ -166,7 +156,7 @@ def fit_and_export(
     """
     labels = run.dataset.labels
     fitted = fit_networks(
-        FitPlace(begin, keep, curves),
+        place,
         "all clips: fitting",
         run.recipe,
         select_examples(run.data, np.arange(len(run.data.clips)), labels, with_variants=True),

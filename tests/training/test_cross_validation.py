@@ -13,6 +13,7 @@ from training.calibration import Marks, fit_calibration, pool_outputs
 from training.cross_validation import cross_validate
 from training.datasets import Clip, Dataset, load_dataset
 from training.features_cache import DatasetFeatures, extract_features
+from training.fit_place import FitPlace
 from training.model_card import model_card
 from training.recipe import Recipe
 from training.results import CrossValidation
@@ -74,7 +75,7 @@ def test_the_test_part_takes_no_part_in_what_its_model_says(
 def test_each_epoch_tells_how_long_all_fits_will_take(data: DatasetFeatures, hasty: Recipe) -> None:
     notes: list[str] = []
     folds = parts(data, "1", "2")
-    cross_validate(hasty, data, folds, list(LABELS), lambda _what, _units: notes.append)
+    cross_validate(hasty, data, folds, list(LABELS), FitPlace(lambda _what, _units: notes.append))
     of_fits = [note for note in notes if note.startswith("loss")]
     assert len(of_fits) == 2
     assert all(note.endswith("; all fits: under a minute left") for note in of_fits)

@@ -42,7 +42,6 @@ class PageContent:
 
     Attributes:
         recipe: what was cross-validated.
-        licence: the data's.
         outcome: what came of it.
         audit: what the clips are that it was done with.
         unreadable: those that were left out.
@@ -51,7 +50,6 @@ class PageContent:
     """
 
     recipe: Recipe
-    licence: str
     outcome: Outcome
     audit: Audit
     unreadable: Sequence[UnreadableClip]

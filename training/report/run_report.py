@@ -68,7 +68,6 @@ def write_run_report(
     html = render_page(
         PageContent(
             recipe=run.recipe,
-            licence=run.dataset.licence,
             outcome=outcome,
             audit=audited,
             unreadable=run.data.unreadable,
