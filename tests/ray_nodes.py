@@ -7,12 +7,12 @@ import socket
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from tests.live_server import free_port
+from tests.two_versions import eventually
 
 ROOT = Path(__file__).parents[1]
 # The command `ray`, of this very environment.
@@ -31,10 +31,7 @@ QUIET = {
 
 
 def wait_until(true: Callable[[], bool], seconds: float = 120) -> None:
-    deadline = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
+    assert eventually(true, seconds)
 
 
 class Nodes:
@@ -78,6 +75,14 @@ def kill(process: subprocess.Popen[bytes]) -> None:
     """End a node as a power cut does: all its processes at once, with no time for a word."""
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
+
+
+def works_at(process: subprocess.Popen[bytes], what: str) -> bool:
+    """Whether a node does a piece of work: Ray names a worker's process after it."""
+    listed = subprocess.run(
+        ["ps", "-o", "args=", "-s", str(process.pid)], capture_output=True, text=True, check=False
+    )
+    return what in listed.stdout
 
 
 @contextmanager

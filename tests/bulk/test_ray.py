@@ -22,7 +22,7 @@ from app.inference.store import ModelReference, ModelStore
 from app.settings import DEFAULT_MODEL_STORE, read_settings
 from tests.bulk.conftest import SLOW, command, hark_classify
 from tests.bulk.test_bulk import main
-from tests.ray_nodes import QUIET, Nodes, kill, ray_nodes, wait_until
+from tests.ray_nodes import QUIET, Nodes, kill, ray_nodes, wait_until, works_at
 from tests.two_versions import NAME
 
 Rows = list[dict[str, Any]]
@@ -136,14 +136,6 @@ def wait_for_partitions(run: subprocess.Popen[str], out: Path, count: int) -> No
     assert run.poll() is None, run.communicate()[1]
 
 
-def has_an_actor(node: subprocess.Popen[bytes]) -> bool:
-    """Whether a node classifies: Ray names a worker's process after what it is."""
-    listed = subprocess.run(
-        ["ps", "-o", "args=", "-s", str(node.pid)], capture_output=True, text=True, check=False
-    )
-    return "Classifying" in listed.stdout
-
-
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_a_run_that_is_killed_and_a_node_that_is_lost_cost_time_and_nothing_else(
@@ -164,7 +156,7 @@ def test_a_run_that_is_killed_and_a_node_that_is_lost_cost_time_and_nothing_else
 
     second = started(many_sounds, out, nodes.address)
     wait_for_partitions(second, out, len(list(out.glob("part-*"))) + 2)
-    wait_until(lambda: second.poll() is not None or has_an_actor(doomed))
+    wait_until(lambda: second.poll() is not None or works_at(doomed, "Classifying"))
     assert second.poll() is None
     kill(doomed)
     _, said = second.communicate(timeout=300)

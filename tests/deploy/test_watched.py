@@ -24,6 +24,7 @@ from tests.clients.live_audio import sound, streamed
 from tests.conftest import SAMPLES
 from tests.deploy.prometheus import FOLDER, Prometheus, prometheus
 from tests.live_server import LiveServer, live_server
+from tests.two_versions import eventually
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 RUNBOOK: Final = (ROOT / "docs" / "runbook.md").read_text(encoding="utf-8")
@@ -244,10 +245,8 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
 
 
 def _wait_for(watching: Prometheus, expression: str) -> None:
-    until = time.monotonic() + 30
-    while not watching.query(expression):
-        assert time.monotonic() < until, f"Prometheus never had {expression}"
-        time.sleep(0.2)
+    heard = eventually(lambda: bool(watching.query(expression)))
+    assert heard, f"Prometheus never had {expression}"
 
 
 def _load(hark: LiveServer, until: float) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from app.ray_cluster import with_address
-from tests.ray_nodes import QUIET, Nodes, kill, ray_nodes, wait_until
+from tests.ray_nodes import QUIET, Nodes, kill, ray_nodes, wait_until, works_at
 from tests.tiny_model import RECIPE, TinyModel, write_data
 from tests.training.test_cli import HarkTrain
 from tests.training.test_cli import hark_train as hark_train
@@ -67,14 +67,6 @@ def nodes() -> Iterator[Nodes]:
         yield started
 
 
-def fits_on(process: subprocess.Popen[bytes]) -> bool:
-    """Whether a node does a piece of work: Ray names a worker's process after it."""
-    listed = subprocess.run(
-        ["ps", "-o", "args=", "-s", str(process.pid)], capture_output=True, text=True, check=False
-    )
-    return "ray::_do" in listed.stdout
-
-
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_a_node_that_is_killed_costs_time_and_nothing_else(
@@ -96,7 +88,7 @@ def test_a_node_that_is_killed_costs_time_and_nothing_else(
     )  # fmt: skip
     wait_until(lambda: run.poll() is not None or len(kept_by(out)) >= 2)
     assert run.poll() is None, run.communicate()[1]
-    assert fits_on(doomed)
+    assert works_at(doomed, "ray::_do")
     kill(doomed)
     _, complaints = run.communicate(timeout=300)
     assert run.returncode == 0, complaints
