@@ -1,6 +1,7 @@
 """A tiny model of three synthesised sounds, fitted once a session by `hark-train fit` itself."""
 
 import csv
+import fcntl
 import io
 import json
 import shutil
@@ -122,13 +123,19 @@ class TinyModel:
 
 
 @pytest.fixture(scope="session")
-def tiny(tmp_path_factory: pytest.TempPathFactory) -> TinyModel:
-    """The tiny model, fitted by whichever test asks first, however many modules import this."""
-    model = TinyModel(tmp_path_factory.getbasetemp() / "tiny-model")
-    if not model.folder.exists():
-        write_data(model)
-        finished = run_hark_train(*model.fit_arguments(model.store))
-        assert finished.returncode == 0, finished.stderr
+def tiny(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> TinyModel:
+    """The tiny model, fitted by whichever test asks first, in whichever process of pytest-xdist."""
+    folder = tmp_path_factory.getbasetemp()
+    if worker_id != "master":
+        folder = folder.parent  # what the processes have in common
+    model = TinyModel(folder / "tiny-model")
+    with (folder / "tiny-model.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not model.version.exists():
+            shutil.rmtree(model.folder, ignore_errors=True)  # of a fit that failed
+            write_data(model)
+            finished = run_hark_train(*model.fit_arguments(model.store))
+            assert finished.returncode == 0, finished.stderr
     return model
 
 
