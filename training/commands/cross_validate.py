@@ -1,0 +1,80 @@
+"""`hark-train cross-validate`."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from app.progress import show_progress
+from app.settings import DEFAULT_MODEL_STORE
+from training.commands.options import (
+    Cache,
+    Changes,
+    Data,
+    Ray,
+    RecipeName,
+    Resume,
+    Split,
+    Store,
+    Strict,
+    TensorBoard,
+    Threads,
+)
+from training.commands.output import (
+    complaints,
+    print_cross_validation,
+    print_metrics,
+    print_report,
+    print_unreadable,
+)
+from training.commands.surroundings import (
+    check_tensorboard,
+    command_line,
+    compute_on,
+    to_be_resumed,
+    work_places,
+)
+from training.recipe import load_recipe
+
+
+def cross_validate(
+    recipe: RecipeName,
+    data: Data,
+    changes: Changes = None,
+    split: Split = "auto",
+    strict: Strict = False,
+    cache: Cache = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="A folder for the report, metrics and plots; none by default."),
+    ] = None,
+    store: Store = DEFAULT_MODEL_STORE,
+    resume: Resume = False,
+    tensorboard: TensorBoard = None,
+    ray: Ray = None,
+    threads: Threads = None,
+) -> None:
+    """Tell how well a recipe does on data that it was not fitted on."""
+    compute_on(threads)
+    check_tensorboard(tensorboard)
+    from training import runs
+    from training.fit_place import FitPlace
+    from training.report.run_report import write_run_report
+
+    began = datetime.now(UTC)
+    with to_be_resumed(), work_places(ray, threads) as places, show_progress(complaints) as begin:
+        run = runs.prepare(
+            load_recipe(recipe, changes or (), store), data, split, strict, cache, begin, places
+        )
+        keep = runs.open_folder(run, out, resume)
+        place = FitPlace(begin, keep, tensorboard)
+        outcome = runs.cross_validate_run(run, place, places)
+        if out is not None:
+            page = write_run_report(out, run, outcome, command_line(), began, begin)
+    print_unreadable(run.data.unreadable)
+    print_cross_validation(outcome.figures)
+    print_metrics(outcome.figures.together)
+    if out is not None:
+        print_report(page)
+    keep.finish()
