@@ -27,7 +27,7 @@ from app.inference.threads import compute_on_one_thread
 from tests.figures import write_figures
 from training.architectures import build_model
 from training.datasets import Dataset, load_dataset
-from training.ensemble import joined
+from training.ensemble import joined, network_recipe
 from training.onnx_conversion import write_onnx
 from training.recipe import Recipe, load_recipe, recipe_names
 
@@ -106,8 +106,8 @@ def cost(recipe: Recipe, dataset: Dataset) -> tuple[int, float]:
     rng = np.random.default_rng(0)
     features = rng.normal(size=(4, *spec.feature_shape)).astype(np.float32)
     networks = [
-        build_model(recipe.model, spec, len(dataset.labels), features)
-        for _ in range(recipe.training.networks)
+        build_model(network_recipe(recipe, place).model, spec, len(dataset.labels), features)
+        for place in range(recipe.training.networks)
     ]
     model = joined(networks)
     with tempfile.TemporaryDirectory() as folder:

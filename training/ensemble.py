@@ -1,4 +1,4 @@
-"""An ensemble: networks that differ in their seeds alone, as one model.
+"""An ensemble: networks of other seeds, or of other options too, as one model.
 
 Source: Lakshminarayanan, Pritzel and Blundell, "Simple and scalable predictive uncertainty
 estimation using deep ensembles", NeurIPS 2017. There probabilities are averaged; here their
@@ -27,7 +27,7 @@ def fit_networks(
     Args:
         place: who is told, and what is kept.
         what: what the fit is called.
-        recipe: decides everything; each network's seed is one more than the one's before it.
+        recipe: decides everything, by way of `network_recipe`.
         examples: what each is fitted on.
         epochs: for how long.
 
@@ -40,7 +40,7 @@ def fit_networks(
     fitted = [
         place.fit(
             f"{what} network {place_in_row + 1} of {n_networks}",
-            _with_seed(recipe, recipe.training.seed + place_in_row),
+            network_recipe(recipe, place_in_row),
             examples,
             epochs=epochs,
         )
@@ -49,10 +49,24 @@ def fit_networks(
     return FittedModel(joined([each.model for each in fitted]), epochs, fitted[0].history)
 
 
-def joined(models: Sequence[Any]) -> Any:
-    """Return a model whose logits are the mean of those of several of one architecture.
+def network_recipe(recipe: Recipe, place_in_row: int) -> Recipe:
+    """Return what decides one network of an ensemble's, counted from 0.
 
-    One alone is that model itself.
+    Its seed is so much more than the recipe's, and `model.members` may change options.
+    """
+    seed = recipe.training.seed + place_in_row
+    changes = recipe.model.members[place_in_row] if recipe.model.members else {}
+    model = recipe.model.model_copy(
+        update={"options": {**recipe.model.options, **changes}, "members": ()}
+    )
+    training = recipe.training.model_copy(update={"seed": seed, "networks": 1})
+    return recipe.model_copy(update={"model": model, "training": training})
+
+
+def joined(models: Sequence[Any]) -> Any:
+    """Return a model whose logits are the mean of those of several.
+
+    They take the same features, and their last layers are dense. One alone is that model itself.
     """
     first = models[0]
     if len(models) == 1:
@@ -68,8 +82,3 @@ def joined(models: Sequence[Any]) -> Any:
     mean_kernel = np.concatenate(kernels) / len(models)
     model.layers[-1].set_weights([mean_kernel, np.mean(biases, axis=0)])
     return model
-
-
-def _with_seed(recipe: Recipe, seed: int) -> Recipe:
-    training = recipe.training.model_copy(update={"seed": seed})
-    return recipe.model_copy(update={"training": training})

@@ -20,10 +20,14 @@ RECIPES_FOLDER: Final = Path(__file__).parent / "recipes"
 
 
 class ModelOptions(RecipeTable):
-    """Which architecture, and its own options (each architecture validates its own)."""
+    """Which architecture, and its own options (each architecture validates its own).
+
+    `members` are the options in which each network of an ensemble differs, a table for each.
+    """
 
     architecture: str
     options: dict[str, Any] = Field(default_factory=dict)
+    members: tuple[dict[str, Any], ...] = ()
 
 
 class Training(RecipeTable):
@@ -35,7 +39,7 @@ class Training(RecipeTable):
     of `epochs`, or stays (`constant`). On a validation set, fitting stops `patience` epochs after
     the lowest loss, though never before `min_epochs`; where that is all `epochs`, none is counted.
     With `mixed_precision`, layers compute in float16 while the model is fitted; what is kept is in
-    float32. Of several `networks`, which differ in their seeds, the model is the mean.
+    float32. Of several `networks`, each with a seed of its own, the model is the mean.
     """
 
     epochs: int = Field(ge=1)
@@ -98,6 +102,12 @@ class Recipe(Described):
     @model_validator(mode="after")
     def _check_augmentation(self) -> Self:
         self.augmentation.check_features(self.front_end.features)
+        return self
+
+    @model_validator(mode="after")
+    def _check_members(self) -> Self:
+        if self.model.members and len(self.model.members) != self.training.networks:
+            raise ValueError("model.members needs one table for each of training.networks")
         return self
 
     @field_validator("front_end", mode="before")

@@ -9,7 +9,7 @@ import pytest
 from tests.tiny_model import SAVING_WARNS
 from tests.training.test_checkpoint import examples
 from tests.training.test_fit import recipe_with
-from training.ensemble import fit_networks, joined
+from training.ensemble import fit_networks, joined, network_recipe
 from training.fit import fit_model
 from training.fit_place import FitPlace
 from training.keras_import import keras
@@ -39,6 +39,17 @@ def test_its_logits_are_the_mean_of_its_networks(recipe: Recipe, model: Any) -> 
     assert np.abs(expected[0] - expected[1]).max() > 0.1  # they differ
     assert np.allclose(logits(model, asked), np.mean(expected, axis=0), atol=1e-4)
     assert np.allclose(logits(joined([each[0]]), asked), expected[0], atol=1e-4)
+
+
+def test_networks_may_differ_in_their_options(recipe: Recipe) -> None:
+    model = recipe.model.model_copy(update={"members": ({}, {"filters": [8]})})
+    mixed = recipe.model_copy(update={"model": model})
+    seen, asked = examples(mixed, 0), examples(mixed, 1).features
+    each = [fit_model(network_recipe(mixed, place), seen, epochs=2).model for place in (0, 1)]
+    assert [network.layers[-1].input.shape[-1] for network in each] == [16, 8]
+    together = fit_networks(FitPlace(), "all", mixed, seen, 2).model
+    expected = np.mean([logits(network, asked) for network in each], axis=0)
+    assert np.allclose(logits(together, asked), expected, atol=1e-4)
 
 
 @SAVING_WARNS

@@ -110,6 +110,10 @@ WRONG = {
         with_line("min_epochs = 9", "training"),
         "min_epochs",
     ),
+    "two members of one network": (
+        with_line("members = [{}, {}]", "model"),
+        "model.members needs one table for each of training.networks",
+    ),
     "no sample rate": (with_line("sample_rate_hz = 0", "front_end"), "sample_rate_hz must be"),
     "an unknown padding": (with_line('padding = "mirror"', "front_end"), "padding must be"),
     "a word for seconds": (with_line('window_seconds = "long"', "front_end"), "str"),
