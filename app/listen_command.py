@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from app.inference.labels import split_labels
+
 
 def listen(
     file: Annotated[
@@ -15,6 +17,10 @@ def listen(
     model: Annotated[
         str | None,
         typer.Option(metavar="NAME[@VERSION]", help="The model; the service's default else."),
+    ] = None,
+    labels: Annotated[
+        list[str] | None,
+        typer.Option(help="Tell of these labels only, given once each or separated by commas."),
     ] = None,
     hop_seconds: Annotated[
         float, typer.Option(help="From one result to the next.", min=0.05, max=60)
@@ -35,7 +41,12 @@ def listen(
     from app.listen import listen as stream
 
     name, _, version = (model or "").partition("@")
-    options = {"hop_seconds": hop_seconds, "model": name or None, "version": version or None}
+    options = {
+        "hop_seconds": hop_seconds,
+        "model": name or None,
+        "version": version or None,
+        "labels": split_labels(labels or ()) or None,
+    }
     wish = Wish(url, api_key, {key: value for key, value in options.items() if value is not None})
     try:
         source = Microphone(device) if file is None else FileSource(file)

@@ -77,6 +77,16 @@ def test_a_file_is_streamed_at_real_speed(server: LiveServer, audio: Sound, file
     assert lines[2]["probabilities"] == pytest.approx(answer["probabilities"], abs=0.01)
 
 
+def test_it_tells_of_the_labels_that_are_asked_for(server: LiveServer, file: Path) -> None:
+    asked = ("--labels", "siren,gun_shot", "--labels", "drilling")
+    result = run_listen(file, "--url", server.url, "--json", *asked)
+    assert (result.returncode, result.stderr) == (0, "")
+    lines: list[dict[str, Any]] = [json.loads(line) for line in result.stdout.splitlines()]
+    assert all(list(line["probabilities"]) == ["drilling", "gun_shot", "siren"] for line in lines)
+    unknown = run_listen(file, "--url", server.url, "--labels", "sirens")
+    check_refusal(unknown, "has no label 'sirens'. There is: air_conditioner")
+
+
 def test_a_terminal_shows_bars_that_move(server: LiveServer, file: Path) -> None:
     output, status = in_a_terminal([file, "--url", f"ws://127.0.0.1:{server.port}"])
     assert status == 0
