@@ -2,6 +2,7 @@
 
 import copy
 import re
+import subprocess
 import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -430,6 +431,25 @@ def test_the_readme_shows_a_kustomization_that_can_be_built(tmp_path: Path) -> N
     for deployment in deployments(manifests):
         assert hark_container(deployment)["image"].startswith("registry.example.org/")
         assert list(violations(pod_of(deployment))) == []
+
+
+def test_the_readme_makes_the_operators_rules_of_prometheus_own() -> None:
+    from cloudcoil.models.prometheus_operator.v1 import PrometheusRule
+
+    (shown,) = re.findall(
+        r"```bash\n(for rules .*?)\| kubectl .*?```", README.read_text(), re.DOTALL
+    )
+    printed = subprocess.run(
+        ["bash", "-euc", shown], cwd=ROOT, check=True, capture_output=True, text=True
+    ).stdout
+    made = list(yaml.safe_load_all(printed))
+    files = sorted((ROOT / "deploy" / "prometheus" / "rules").iterdir())
+    assert sorted(each["metadata"]["name"] for each in made) == [f"hark-{it.stem}" for it in files]
+    for manifest in made:
+        rule = PrometheusRule.model_validate(manifest)
+        assert rule.model_dump(mode="json", by_alias=True, exclude_unset=True) == manifest
+        path = ROOT / "deploy" / "prometheus" / "rules" / manifest["metadata"]["name"][5:]
+        assert manifest["spec"] == yaml.safe_load(path.with_suffix(".yml").read_text())
 
 
 def test_every_folder_that_the_readme_names_is_there() -> None:
