@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from fastapi import FastAPI
 from starlette.types import Scope
 
-from app.api.request_context import RequestObserver, RequestRecord
+from app.api.request_context import PROBES, RequestObserver, RequestRecord
 from app.settings import SettingsError
 
 
@@ -41,7 +41,7 @@ class Tracing(RequestObserver):
         app.add_middleware(
             OpenTelemetryMiddleware,
             tracer_provider=self._provider,
-            excluded_urls=r"^https?://[^/]*/(livez|readyz|metrics|v2/health/.*)$",
+            excluded_urls=rf"^https?://[^/]*({'|'.join(sorted(PROBES))})$",
             exclude_spans=["receive", "send"],
         )
 

@@ -78,7 +78,7 @@ REQUEST_SECONDS: Final = Definition(
 ERRORS: Final = Definition(
     "hark_errors",
     "counter",
-    "Problems told: of requests, of files in a batch, and of live streams.",
+    "Problems told: of requests other than probes, of files in a batch, and of live streams.",
     ("code",),
 )
 REJECTED: Final = Definition(

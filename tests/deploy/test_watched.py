@@ -17,6 +17,8 @@ import numpy as np
 import pytest
 import yaml
 
+from app.api.request_context import PROBES
+from app.main import create_app
 from app.metrics.definitions import GROUPS
 from app.settings import Settings
 from tests.api.test_problems import wav
@@ -62,6 +64,15 @@ needs_promtool = pytest.mark.skipif(
 
 
 # Rules, and the runbook
+
+
+def test_rules_and_panels_leave_out_what_the_service_takes_for_probes() -> None:
+    texts = (*(rule["expr"] for rule in RULES), *(query.values[0] for query in QUERIES))
+    patterns = {found for text in texts for found in re.findall(r'route!~"([^"]*)"', str(text))}
+    (pattern,) = patterns
+    routes = create_app(Settings()).openapi()["paths"]
+    left_out = {route for route in routes if re.fullmatch(pattern, route)}
+    assert left_out == PROBES
 
 
 @needs_promtool
