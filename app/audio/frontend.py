@@ -10,12 +10,19 @@ from app.audio.decode import open_audio
 from app.audio.features import Tables, make_extractor, make_tables
 from app.audio.limits import DecodeLimits
 from app.audio.spec import FrontEndSpec
-from app.audio.waveform import Stopwatch, Windows, canonical_waveform, cut_windows
+from app.audio.waveform import (
+    Stopwatch,
+    Windows,
+    are_silent,
+    canonical_waveform,
+    counted_seconds,
+    cut_windows,
+)
 
 
 @dataclass(frozen=True, slots=True)
 class ClipFeatures:
-    """What a model sees of one clip.
+    """What a model is taught of one clip: its windows, silent ones only where all are.
 
     Attributes:
         features: float32 `[n_windows, *spec.feature_shape]`.
@@ -75,15 +82,20 @@ class FrontEnd:
     def features(
         self, data: bytes | memoryview, limits: DecodeLimits | None = None
     ) -> ClipFeatures:
-        """Compute the features of a file's bytes, of all windows at once.
+        """Compute the features of a file's bytes, of all windows that count at once.
 
         Raises:
             AudioError: the bytes cannot be used.
         """
-        windows = self.windows(data, limits)
+        return self.features_of(self.windows(data, limits))
+
+    def features_of(self, windows: Windows) -> ClipFeatures:
+        """Compute the features of windows, of all that count at once."""
+        seconds = counted_seconds(windows.audio_seconds, are_silent(windows.samples))
+        counted = seconds > 0
         return ClipFeatures(
-            features=self.extract(windows.samples),
-            audio_seconds=windows.audio_seconds,
+            features=self.extract(windows.samples[counted]),
+            audio_seconds=seconds[counted],
             duration_seconds=windows.duration_seconds,
             truncated=windows.truncated,
         )

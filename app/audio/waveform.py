@@ -152,6 +152,16 @@ def are_silent(windows: NDArray[np.float32]) -> NDArray[np.bool_]:
     return silent
 
 
+def counted_seconds(
+    audio_seconds: NDArray[np.float64], silent: NDArray[np.bool_]
+) -> NDArray[np.float64]:
+    """How much each window counts in what is said, or learned, of its clip, `[n_windows]`.
+
+    By the seconds of audio in it; silent ones only where all are.
+    """
+    return audio_seconds if silent.all() else audio_seconds * ~silent
+
+
 def _resampled(
     blocks: Iterator[NDArray[np.float32]], from_hz: int, to_hz: int, stopwatch: Stopwatch
 ) -> list[NDArray[np.float32]]:

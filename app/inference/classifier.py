@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from app.audio.cutting import WHOLE, Cutting
 from app.audio.frontend import FrontEnd
 from app.audio.limits import DecodeLimits
-from app.audio.waveform import Windows, are_silent
+from app.audio.waveform import Windows, are_silent, counted_seconds
 from app.errors import CorruptArtifactError, ProbeMismatchError
 from app.inference.artifact import ADVICE, Artifact, Calibration, Probe
 from app.inference.averaging import averaged, tempered
@@ -95,8 +95,7 @@ class Classifier:
         clip = self._front_end.windows(data, limits, cutting)
         decode_seconds = perf_counter() - started - clip.resample_seconds
         by_window, silent, feature_seconds, model_seconds = self._predict(clip.samples)
-        weights = clip.audio_seconds if silent.all() else clip.audio_seconds * ~silent
-        probabilities = averaged(by_window, weights)
+        probabilities = averaged(by_window, counted_seconds(clip.audio_seconds, silent))
         return Classification(
             model=self.reference,
             duration_seconds=clip.duration_seconds,

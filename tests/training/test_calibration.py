@@ -1,5 +1,6 @@
 """Calibration: scikit-learn's temperature, brute force, and a model that is too sure of itself."""
 
+from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
@@ -14,7 +15,7 @@ from app.audio.frontend import FrontEnd
 from app.inference.artifact import Calibration
 from app.inference.classifier import Classifier
 from app.inference.engine import Engine, load_engine
-from tests.tiny_model import LABELS, TinyModel
+from tests.tiny_model import LABELS, TinyModel, sound, wav
 from training.calibration import (
     HIGHEST_TEMPERATURE,
     LOWEST_TEMPERATURE,
@@ -28,7 +29,7 @@ from training.calibration import (
     outputs_of,
     pool_outputs,
 )
-from training.datasets import load_dataset
+from training.datasets import Clip, Dataset, load_dataset
 from training.features_cache import DatasetFeatures, extract_features
 from training.workers import ProcessPool
 
@@ -282,6 +283,23 @@ def test_a_temperature_is_fitted_on_what_serving_makes_of_it(
     for clip, answer in zip(clips, outputs.answers(2.5), strict=True):
         served = classifier.classify(clip.path.read_bytes()).probabilities
         assert list(served.values()) == pytest.approx(answer.tolist(), abs=1e-5)
+
+
+def test_what_serving_leaves_out_counts_for_nothing(
+    tiny: TinyModel, engine: Engine, tmp_path: Path
+) -> None:
+    """A tone, two seconds of silence, and a tone: two windows of four are heard."""
+    tone = sound("tone", 1)
+    path = tmp_path / "tone.wav"
+    path.write_bytes(wav(np.concatenate([tone, np.zeros(2 * len(tone)), tone])))
+    front_end = FrontEnd.build(tiny.open().manifest.front_end_spec)
+    few = Dataset("pauses", "none", (Clip(path, "tone", "1"),))
+    data = extract_features(few, front_end.spec, tmp_path / "cache", workers=ProcessPool(1))
+    assert len(data.features) == 2
+    (answer,) = outputs_of(engine, data, np.array([0]), LABELS).answers(1.0)
+    served = Classifier(tiny.reference, LABELS, front_end, engine).classify(path.read_bytes())
+    assert [window.silence for window in served.windows] == [False, True, True, False]
+    assert list(served.probabilities.values()) == pytest.approx(answer.tolist(), abs=1e-5)
 
 
 def test_many_windows_are_run_in_batches(

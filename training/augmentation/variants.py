@@ -184,10 +184,9 @@ class _Worker:
             self._seeds(hashed, number),
             lambda: self._decoded(self._bytes_of(*background)),
         )
-        windows = cut_windows(changed, spec)
-        features = self._front_end.extract(windows.samples)
-        write_entry(entry, features, windows.audio_seconds)
-        return features, windows.audio_seconds
+        clip = self._front_end.features_of(cut_windows(changed, spec))
+        write_entry(entry, clip.features, clip.audio_seconds)
+        return clip.features, clip.audio_seconds
 
     def _seeds(self, hashed: bytes, number: int) -> list[int]:
         return [self._seed, int.from_bytes(hashed[:8]), number]
