@@ -23,6 +23,7 @@ from app.errors import AudioError
 from app.inference.arrays import DamagedArraysError, load_arrays
 from app.progress import Advance
 from training.datasets import Clip, Dataset
+from training.run_error import RunError
 from training.source_code import source_code
 from training.workers import THIS_MACHINE, Workers
 from training.written_whole import written_whole
@@ -31,6 +32,7 @@ from training.written_whole import written_whole
 LIMITS: Final = DecodeLimits(max_seconds=24 * 3600)
 # A file with a sample or two in it is a mistake, not a sound: its window would be noise or silence.
 SHORTEST_SECONDS: Final = 0.01
+_MISSING: Final = "cannot be read: No such file or directory"
 _LIBRARIES: Final = ("numpy", "scipy", "soundfile", "soxr", "librosa")
 
 
@@ -104,6 +106,9 @@ def extract_features(
         cache: a folder, made where it does not exist.
         advance: called once for each clip that is done.
         workers: who does the work; by default as many processes as there are processors.
+
+    Raises:
+        RunError: a machine that works has not the files that this one has.
     """
     front_end = FrontEnd.build(spec)
     folder = cache / "features" / digest_of(spec)
@@ -112,6 +117,11 @@ def extract_features(
     paths = [clip.path for clip in dataset.clips]
     results = workers.run(_features_of_file, (front_end, folder), paths)
     for clip, result in zip(dataset.clips, results, strict=True):
+        if result == _MISSING and clip.path.exists():
+            raise RunError(
+                f"{clip.path} is here, but not on another machine that works for this run: each "
+                "needs the data at the same path"
+            )
         if isinstance(result, str):
             unreadable.append(UnreadableClip(clip.path, result))
         else:
@@ -145,6 +155,8 @@ def _features_of_file(
     front_end, folder = given
     try:
         data = path.read_bytes()
+    except FileNotFoundError:
+        return _MISSING
     except OSError as error:
         return f"cannot be read: {error.strerror}"
     entry = folder / f"{hashlib.sha256(data).hexdigest()}.npz"

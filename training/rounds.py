@@ -20,7 +20,7 @@ from app.inference.keras_engine import KerasEngine
 from app.inference.store import ModelReference
 from app.progress import Begin, silent
 from training.calibration import ClipOutputs, outputs_of
-from training.ensemble import fit_networks
+from training.ensemble import fit_networks, network_recipe
 from training.evaluate import Predictions, predict
 from training.examples import select_examples
 from training.features_cache import DatasetFeatures
@@ -28,6 +28,7 @@ from training.fit import FittedModel
 from training.fit_place import NOWHERE, FitPlace
 from training.keras_import import tensorflow
 from training.recipe import Recipe
+from training.run_error import RunError
 from training.splits import Round
 
 
@@ -103,7 +104,11 @@ def fit_round(data: DatasetFeatures, work: RoundWork) -> FittedRound:
 
 
 def test_round(data: DatasetFeatures, work: TestWork) -> TestedRound:
-    """Classify a round's test part from its files' bytes, as serving would."""
+    """Classify a round's test part from its files' bytes, as serving would.
+
+    Raises:
+        RunError: a file cannot be read that could be when its features were computed.
+    """
     front_end = FrontEnd.build(work.recipe.front_end)
     engine = _engine_of(work.fitted.model, work.recipe)
     clips = [data.clips[clip] for clip in work.fitted.turn.test]
@@ -112,7 +117,15 @@ def test_round(data: DatasetFeatures, work: TestWork) -> TestedRound:
         reference = ModelReference(work.recipe.name, 1)
         classifier = Classifier(reference, work.labels, front_end, engine, calibration)
         advance = work.begin(f"fold {work.fitted.turn.name}: {what}", len(clips))
-        return predict(classifier, clips, advance)
+        predictions = predict(classifier, clips, advance)
+        if predictions.unreadable:
+            lost = predictions.unreadable[0]
+            raise RunError(
+                f"{lost.path} could be read before, and cannot be now ({lost.reason}): the figures "
+                "would be of other clips. Where several machines work, each needs the data at the "
+                "same path. --resume goes on."
+            )
+        return predictions
 
     return TestedRound(answers(None, "testing"), answers(work.calibration, "testing calibrated"))
 
@@ -124,7 +137,7 @@ def stop_early(data: DatasetFeatures, work: RoundWork) -> FittedModel | None:
         return None
     return work.place.fit(
         f"fold {turn.name}: counting epochs",
-        recipe,
+        network_recipe(recipe, 0),
         select_examples(data, turn.train, labels, with_variants=True),
         select_examples(data, turn.validation, labels),
     )

@@ -8,13 +8,13 @@ import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
 from app.audio.frontend import FrontEnd
-from app.inference.artifact import ModelName, TrainingRecord
+from app.inference.artifact import ModelName, TrainingRecord, read_manifest
 from app.inference.classifier import Classifier
 from app.inference.store import ModelReference, ModelStore
 from app.progress import Begin
 from training.augmentation.variants import make_variants
 from training.cross_validation import Outcome, cross_validate
-from training.datasets import Dataset, DatasetError, load_dataset
+from training.datasets import Dataset, DatasetError
 from training.ensemble import fit_networks
 from training.evaluate import Metrics, measure, predict
 from training.examples import select_examples
@@ -64,25 +64,6 @@ class Run:
     folds: Folds
 
 
-def prepare(
-    recipe: Recipe,
-    path: Path,
-    split: SplitKind,
-    strict: bool,
-    cache: Path | None,
-    begin: Begin,
-    places: Places = THIS_MACHINE,
-) -> Run:
-    """Read a data set, refuse bad splits before any work, and compute its features.
-
-    Raises:
-        DatasetError: the data cannot be trained on.
-        RecipeError: the recipe's augmentation does not suit the data.
-        UnreadableClipsError: files cannot be read, and that is not to be, or most cannot.
-    """
-    return prepare_dataset(recipe, load_dataset(path), split, strict, cache, begin, places)
-
-
 def prepare_dataset(
     recipe: Recipe,
     dataset: Dataset,
@@ -92,7 +73,14 @@ def prepare_dataset(
     begin: Begin,
     places: Places = THIS_MACHINE,
 ) -> Run:
-    """Do what `prepare` does, of a data set that is read."""
+    """Refuse bad splits before any work, and compute a data set's features.
+
+    Raises:
+        DatasetError: the data cannot be trained on.
+        RecipeError: the recipe's augmentation or starting point does not suit the data.
+        UnreadableClipsError: files cannot be read, and that is not to be, or most cannot.
+    """
+    _check_starting_point(recipe, dataset)
     if recipe.augmentation.waveform is not None:
         recipe.augmentation.waveform.check_labels(dataset.labels)
     make_folds(dataset, split, recipe.training.seed)
@@ -110,6 +98,26 @@ def prepare_dataset(
         raise DatasetError("fewer than two labels have a readable clip")
     folds = make_folds(readable, split, recipe.training.seed)
     return with_variants(Run(recipe, readable, data, folds), cache, begin, places)
+
+
+def _check_starting_point(recipe: Recipe, dataset: Dataset) -> None:
+    """Refuse data that the starting point has learned already: it would be tested on that."""
+    if recipe.starting_point is None:
+        return
+    trained = read_manifest(Path(recipe.model.options["model"]).parent).training
+    if was_fitted_on(trained, dataset):
+        raise RecipeError(
+            f"{recipe.starting_point}, which {recipe.name} starts from, was fitted on clips of "
+            f"{dataset.name}, so none of them can test what comes of it: take other data, or other "
+            "folds by --folds. (Data is known by its name: call other data otherwise.)"
+        )
+
+
+def was_fitted_on(trained: TrainingRecord, dataset: Dataset) -> bool:
+    """Whether a version's training data has clips of a data set, as far as its names tell."""
+    return trained.dataset == dataset.name and (
+        not trained.folds or bool(set(trained.folds) & set(dataset.folds))
+    )
 
 
 def with_variants(run: Run, cache: Path | None, begin: Begin, places: Places = THIS_MACHINE) -> Run:
@@ -241,10 +249,8 @@ def evaluate_version(model: str, dataset: Dataset, store: Path, begin: Begin) ->
     )
     if len(predictions.truth) == 0:
         raise DatasetError(f"none of the {len(dataset.clips)} clips of {dataset.name} can be read")
-    trained = artifact.manifest.training
     return Evaluation(
         metrics=measure(predictions, labels),
         unreadable=predictions.unreadable,
-        trained_on_these=trained.dataset == dataset.name
-        and (not trained.folds or bool(set(trained.folds) & set(dataset.folds))),
+        trained_on_these=was_fitted_on(artifact.manifest.training, dataset),
     )

@@ -14,6 +14,7 @@ import pytest
 
 from tests.tiny_model import (
     LABELS,
+    NAME,
     RECIPE,
     SAVING_WARNS,
     TinyModel,
@@ -138,7 +139,7 @@ def test_inspect_draws_and_counts(hark_train: HarkTrain, sounds: TinyModel, tmp_
     assert rows["noise"] == ["4", "5", "4", "13"]
     assert rows["all"] == ["12", "13", "12", "37"]
     assert rows["sample rate"] == ["8000 Hz", "36"]
-    assert "1 files cannot be used" in finished.output
+    assert "1 files cannot be used" in finished.complaints
     assert "broken.wav" in "".join(finished.output.split())
 
 
@@ -180,6 +181,17 @@ def test_a_strict_fit_stops_at_an_unreadable_file_with_its_reason(
     assert not (tmp_path / "store").exists()
 
 
+@pytest.mark.parametrize("command", ["fit", "cross-validate"])
+def test_folds_may_be_chosen(
+    hark_train: HarkTrain, sounds: TinyModel, tmp_path: Path, command: str
+) -> None:
+    arguments = [command, *sounds.fit_arguments(tmp_path / "store")[1:], "--folds", "2"]
+    if command == "cross-validate":
+        arguments = [each for each in arguments if each not in ("--name", NAME)]
+    finished = hark_train(*arguments)
+    assert "sounds has 1 fold here, and two are needed" in finished.complaint
+
+
 def test_a_long_path_is_printed_in_one_piece(hark_train: HarkTrain, tmp_path: Path) -> None:
     """So that it can be copied; where standard error is no terminal, a line has no end."""
     path = tmp_path / ("long" * 30)
@@ -213,7 +225,7 @@ def test_evaluate_prints_tables_and_warns_of_training_data(
     assert finished.status == 0
     assert "the figures flatter it" in finished.complaint
     assert "accuracy 1.0000, macro F1 1.0000" in " ".join(finished.output.split())
-    assert "1 files cannot be used" in finished.output
+    assert "1 files cannot be used" in finished.complaints
     rows = {
         cells[0]: cells[1:] for line in finished.output.splitlines() if (cells := cells_of(line))
     }

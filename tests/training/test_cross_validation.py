@@ -9,6 +9,7 @@ from app.inference.artifact import Calibration
 from app.inference.store import ModelReference
 from tests.tiny_model import LABELS, SAVING_WARNS, TinyModel
 from tests.training.test_fit import recipe_with
+from training import rounds
 from training.calibration import Marks, fit_calibration, pool_outputs
 from training.cross_validation import cross_validate
 from training.datasets import Clip, Dataset, load_dataset
@@ -18,6 +19,7 @@ from training.model_card import model_card
 from training.recipe import Recipe
 from training.results import CrossValidation
 from training.rounds import FittedRound, RoundWork, fit_round
+from training.run_error import RunError
 from training.splits import Folds, make_folds
 from training.workers import ProcessPool
 
@@ -51,11 +53,29 @@ def first_fitted(recipe: Recipe, data: DatasetFeatures) -> FittedRound:
     return fit_round(data, RoundWork(recipe, turn, list(LABELS)))
 
 
+@pytest.fixture(scope="module")
+def honest(hasty: Recipe, data: DatasetFeatures) -> FittedRound:
+    """The first round, fitted once for the tests that only look at it."""
+    return first_fitted(hasty, data)
+
+
+def test_a_file_that_is_gone_ends_the_run_instead_of_leaving_the_figures(
+    data: DatasetFeatures, hasty: Recipe, honest: FittedRound
+) -> None:
+    first = int(honest.turn.test[0])
+    gone = replace(data.clips[first], path=data.clips[first].path.with_name("gone.wav"))
+    clips = (*data.clips[:first], gone, *data.clips[first + 1 :])
+    work = rounds.TestWork(
+        hasty, honest, list(LABELS), Calibration(temperature=1, uncertain_below=0)
+    )
+    with pytest.raises(RunError, match=r"gone\.wav could be read before, and cannot be now"):
+        rounds.test_round(replace(data, clips=clips), work)
+
+
 def test_the_test_part_takes_no_part_in_what_its_model_says(
-    data: DatasetFeatures, hasty: Recipe
+    data: DatasetFeatures, hasty: Recipe, honest: FittedRound
 ) -> None:
     """With other labels for it, the same answers are only compared with another truth."""
-    honest = first_fitted(hasty, data)
     other_labels = dict(zip(LABELS, (*LABELS[1:], LABELS[0]), strict=True))
     mislabelled = first_fitted(
         hasty,

@@ -1,8 +1,12 @@
 """Features: the same from the cache as fresh, and a new one wherever something decides them."""
 
 import shutil
+from collections.abc import Iterable, Iterator
+from contextlib import chdir
 from dataclasses import replace
+from os.path import relpath
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +17,7 @@ from tests.tiny_model import sound, wav
 from training.datasets import Clip, Dataset
 from training.features_cache import DatasetFeatures, default_cache_folder, extract_features
 from training.recipe import Recipe
+from training.run_error import RunError
 from training.workers import ProcessPool
 
 SECONDS = {"short": 0.4, "long": 2.5, "again": 1.0}
@@ -120,6 +125,23 @@ def test_files_that_cannot_be_read_are_listed_with_the_reason(
     reasons = [clip.reason for clip in data.unreadable]
     expected = ["Is a directory", "holds no byte", "No such file", "not audio in a known format"]
     assert all(words in reason for words, reason in zip(expected, reasons, strict=True))
+
+
+def test_a_machine_without_the_files_ends_the_run(spec: FrontEndSpec, tmp_path: Path) -> None:
+    """It would leave out clips that others have, and other ones in each run."""
+
+    class Elsewhere:
+        """Works in a folder of its own, where relative paths lead nowhere."""
+
+        def run(self, function: Any, given: Any, items: Iterable[Any]) -> Iterator[Any]:
+            with chdir(tmp_path):
+                return iter([function(given, item) for item in items])
+
+    here = Path(relpath(tmp_path / "tone.wav"))
+    here.write_bytes(wav(sound("tone", 0)))
+    dataset = Dataset("one", "none", (Clip(here, "tone"),))
+    with pytest.raises(RunError, match=r"tone\.wav is here, but not on another machine"):
+        extract_features(dataset, spec, tmp_path / "cache", workers=Elsewhere())
 
 
 def test_a_data_set_of_unreadable_files_has_no_features(

@@ -9,8 +9,10 @@ from pydantic import ValidationError
 from app.audio.feature_specs import MfccSpec
 from app.audio.spec import FrontEndSpec
 from app.errors import HarkError
+from app.progress import silent
 from tests.tiny_model import RECIPE, TinyModel
 from training.architectures import build_model
+from training.datasets import Dataset, DatasetError, load_dataset
 from training.recipe import (
     ModelOptions,
     Recipe,
@@ -19,6 +21,7 @@ from training.recipe import (
     recipe_names,
 )
 from training.recipe_error import RecipeError
+from training.runs import prepare_dataset
 
 
 def recipe_of(folder: Path, text: str) -> Recipe:
@@ -229,6 +232,18 @@ def test_a_starting_point_gives_its_front_end_and_its_file(tiny: TinyModel) -> N
 def test_a_starting_point_that_is_not_there_is_told(tiny: TinyModel, model: str) -> None:
     with pytest.raises((RecipeError, HarkError)):
         load_recipe("fine-tune", [f"starting_point={model}"], tiny.store)
+
+
+def test_a_starting_point_is_not_tested_on_what_it_was_fitted_on(
+    tiny: TinyModel, tmp_path: Path
+) -> None:
+    recipe = load_recipe("fine-tune", [f"starting_point={tiny.reference}"], tiny.store)
+    known = load_dataset(tiny.data)
+    with pytest.raises(RecipeError, match=r"tiny@1.*was fitted on clips of sounds"):
+        prepare_dataset(recipe, known, "auto", False, tmp_path, silent)
+    other = Dataset("others", known.licence, known.select_folds(["3"]).clips)
+    with pytest.raises(DatasetError, match="others has 1 fold here"):  # by then it was let through
+        prepare_dataset(recipe, other, "auto", False, tmp_path, silent)
 
 
 def test_recipes_are_described_without_their_starting_point() -> None:

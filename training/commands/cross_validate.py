@@ -12,6 +12,7 @@ from training.commands.options import (
     Cache,
     Changes,
     Data,
+    OnlyFolds,
     Ray,
     RecipeName,
     Resume,
@@ -20,6 +21,7 @@ from training.commands.options import (
     Strict,
     TensorBoard,
     Threads,
+    load_folds,
 )
 from training.commands.output import (
     complaints,
@@ -42,6 +44,7 @@ def cross_validate(
     recipe: RecipeName,
     data: Data,
     changes: Changes = None,
+    folds: OnlyFolds = None,
     split: Split = "auto",
     strict: Strict = False,
     cache: Cache = None,
@@ -64,15 +67,16 @@ def cross_validate(
 
     began = datetime.now(UTC)
     with to_be_resumed(), work_places(ray, threads) as places, show_progress(complaints) as begin:
-        run = runs.prepare(
-            load_recipe(recipe, changes or (), store), data, split, strict, cache, begin, places
+        dataset = load_folds(data, folds)
+        run = runs.prepare_dataset(
+            load_recipe(recipe, changes or (), store), dataset, split, strict, cache, begin, places
         )
+        print_unreadable(run.data.unreadable)  # now, and not after hours
         keep = runs.open_folder(run, out, resume)
         place = FitPlace(begin, keep, tensorboard)
         outcome = runs.cross_validate_run(run, place, places)
         if out is not None:
             page = write_run_report(out, run, outcome, command_line(), began, begin)
-    print_unreadable(run.data.unreadable)
     print_cross_validation(outcome.figures)
     print_metrics(outcome.figures.together)
     if out is not None:

@@ -6,9 +6,8 @@ import typer
 
 from app.progress import show_progress
 from app.settings import DEFAULT_MODEL_STORE
-from training import tables
 from training.commands.options import Data, OnlyFolds, Store, load_folds
-from training.commands.output import complaints, console, print_metrics
+from training.commands.output import complaints, console, print_metrics, print_unreadable
 
 
 def evaluate(
@@ -24,14 +23,13 @@ def evaluate(
     dataset = load_folds(data, folds)
     with show_progress(complaints) as begin:
         result = runs.evaluate_version(model, dataset, store, begin)
-    if as_json:
-        console.print_json(result.metrics.model_dump_json())
-        return
     if result.trained_on_these:
         complaints.print(
             "[yellow]These clips were among those that the model was fitted on: the figures "
             "flatter it. Its MODEL_CARD.md has those of its cross-validation.[/yellow]"
         )
-    if result.unreadable:
-        console.print(tables.unreadable_table(result.unreadable))
-    print_metrics(result.metrics)
+    print_unreadable(result.unreadable)
+    if as_json:
+        console.print_json(result.metrics.model_dump_json())
+    else:
+        print_metrics(result.metrics)

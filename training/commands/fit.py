@@ -12,6 +12,7 @@ from training.commands.options import (
     Cache,
     Changes,
     Data,
+    OnlyFolds,
     Ray,
     RecipeName,
     Resume,
@@ -20,6 +21,7 @@ from training.commands.options import (
     Strict,
     TensorBoard,
     Threads,
+    load_folds,
 )
 from training.commands.output import (
     complaints,
@@ -43,6 +45,7 @@ def fit(
     data: Data,
     name: Annotated[str, typer.Option(help="What the model is called in the store.")],
     changes: Changes = None,
+    folds: OnlyFolds = None,
     split: Split = "auto",
     strict: Strict = False,
     cache: Cache = None,
@@ -66,9 +69,11 @@ def fit(
     began = datetime.now(UTC)
     runs.check_name(name)
     with to_be_resumed(), work_places(ray, threads) as places, show_progress(complaints) as begin:
-        run = runs.prepare(
-            load_recipe(recipe, changes or (), store), data, split, strict, cache, begin, places
+        dataset = load_folds(data, folds)
+        run = runs.prepare_dataset(
+            load_recipe(recipe, changes or (), store), dataset, split, strict, cache, begin, places
         )
+        print_unreadable(run.data.unreadable)  # now, and not after hours
         keep = runs.open_folder(run, out, resume)
         place = FitPlace(begin, keep, tensorboard)
         outcome = runs.cross_validate_run(run, place, places)
@@ -78,7 +83,6 @@ def fit(
             model = str(reference)
             page = write_run_report(out, run, outcome, command, began, begin, model)
     keep.finish()
-    print_unreadable(run.data.unreadable)
     print_cross_validation(outcome.figures)
     say(f"Written: {reference} in {store}")
     if out is not None:
