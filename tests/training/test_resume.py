@@ -83,6 +83,7 @@ def test_a_run_that_is_ended_three_times_comes_to_the_same_result(tmp_path: Path
     assert not (out / "metrics.json").exists()
     finish(sounds, out, "--resume")
     assert (out / "metrics.json").read_bytes() == (whole / "metrics.json").read_bytes()
+    assert "--resume" not in (out / "run.json").read_text()  # what makes it again begins anew
     assert not (out / "unfinished").exists()
 
 

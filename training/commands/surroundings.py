@@ -24,8 +24,7 @@ def to_be_resumed() -> Iterator[None]:
         with killed_as_by_ctrl_c():
             yield
     except KeyboardInterrupt:
-        command = command_line() + ("" if "--resume" in sys.argv else " --resume")
-        complain(f"interrupted; what is done is kept. Go on with: {command}")
+        complain(f"interrupted; what is done is kept. Go on with: {command_line()} --resume")
         raise typer.Exit(130) from None
 
 
@@ -55,5 +54,5 @@ def work_places(ray: str | None, threads: int | None) -> Iterator[Places]:
 
 
 def command_line() -> str:
-    """Return the command that this process runs, as it can be typed again."""
-    return shlex.join(["hark-train", *sys.argv[1:]])
+    """Return the command that this process runs, as it begins anew."""
+    return shlex.join(["hark-train", *(each for each in sys.argv[1:] if each != "--resume")])
