@@ -114,6 +114,14 @@ WRONG = {
         with_line("members = [{}, {}]", "model"),
         "model.members needs one table for each of training.networks",
     ),
+    "masks of no share": (
+        with_line("time_masks = 2", "augmentation"),
+        "augmentation: .*time_masks does nothing without time_mask_share: set both",
+    ),
+    "a share of no masks": (
+        with_line("frequency_mask_share = 0.1", "augmentation"),
+        "augmentation: .*frequency_mask_share does nothing without frequency_masks: set both",
+    ),
     "no sample rate": (with_line("sample_rate_hz = 0", "front_end"), "sample_rate_hz must be"),
     "an unknown padding": (with_line('padding = "mirror"', "front_end"), "padding must be"),
     "a word for seconds": (with_line('window_seconds = "long"', "front_end"), "str"),
@@ -223,6 +231,18 @@ def test_a_starting_point_gives_its_front_end_and_its_file(tiny: TinyModel) -> N
     recipe = load_recipe("fine-tune", [f"starting_point={tiny.reference}"], tiny.store)
     assert recipe.front_end == tiny.open().manifest.front_end_spec
     assert recipe.model.options["model"] == str(tiny.version / "model.keras")
+
+
+def test_a_front_end_beside_a_starting_point_is_refused(tiny: TinyModel) -> None:
+    changes = [f"starting_point={tiny.reference}", "front_end.window_seconds=2.0"]
+    with pytest.raises(RecipeError, match="leave out front_end, or starting_point"):
+        load_recipe("fine-tune", changes, tiny.store)
+
+
+@pytest.mark.parametrize("masks", ["time_masks", "time_mask_share"])
+def test_masks_may_be_left_out_by_name(masks: str) -> None:
+    recipe = load_recipe("mfcc-bands-cnn", [f"augmentation.{masks}=0"])
+    assert getattr(recipe.augmentation, masks) == 0
 
 
 @pytest.mark.parametrize("model", ["nobody", "tiny@7", "tiny@first"])
