@@ -1,6 +1,7 @@
 """Recipes: those that come with Hark are whole, and a mistake in one is told before any work."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from app.audio.feature_specs import MfccSpec
 from app.audio.spec import FrontEndSpec
 from app.errors import HarkError
 from tests.tiny_model import RECIPE, TinyModel
-from training.architectures import build_model
+from training.architectures import build_model, check_model
 from training.recipe import (
     ModelOptions,
     Recipe,
@@ -185,6 +186,39 @@ def test_an_architecture_that_cannot_be_built_is_an_error(model: ModelOptions, r
     features = np.zeros((2, 13, 32, 1), np.float32)
     with pytest.raises(RecipeError, match=f"(?s){reason}"):
         build_model(model, FRONT_END, 3, features)
+
+
+TAKEN = ModelOptions(architecture="cnn", options=TINY_OPTIONS)
+
+
+def test_a_model_that_can_be_built_is_taken() -> None:
+    check_model(TAKEN, FRONT_END)
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"architecture": "transformer"}, "no architecture 'transformer'; there is: cnn"),
+        ({"options": {**TINY_OPTIONS, "head_droput": 0.3}}, "options of cnn: .*head_droput"),
+        (
+            {"architecture": "fine-tune", "options": {"model": "/nowhere/model.keras"}},
+            "fine-tune: .*/nowhere/model.keras",
+        ),
+        ({"members": ({}, {"kernel_sise": 5})}, "options of cnn: .*kernel_sise"),
+    ],
+    ids=["unknown", "an unknown option", "no such file", "an unknown option of a member"],
+)
+def test_a_model_that_cannot_be_built_is_told_without_data(
+    change: dict[str, Any], reason: str
+) -> None:
+    with pytest.raises(RecipeError, match=f"(?s){reason}"):
+        check_model(TAKEN.model_copy(update=change), FRONT_END)
+
+
+def test_pictures_for_mobilenet_need_the_weights_that_are_named() -> None:
+    recipe = load_recipe("mobilenet-transfer", ["model.options.weights=/nowhere/weights.h5"])
+    with pytest.raises(RecipeError, match=r"there are no weights at /nowhere/weights\.h5"):
+        check_model(recipe.model, recipe.front_end)
 
 
 def test_a_model_is_normalised_by_the_features_it_is_given() -> None:
