@@ -1,5 +1,6 @@
 """A data audit: what a data set holds, before anyone trains on it."""
 
+import io
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -11,13 +12,23 @@ import numpy as np
 import soundfile
 from matplotlib.figure import Figure
 
+from app.audio.decode import open_audio
+from app.audio.feature_specs import SpectrogramSpec
+from app.audio.reader import AudioReader
+from app.audio.sound_file import FLAC_LENGTH_UNKNOWN, SoundFileReader
+from app.audio.spec import FrontEndSpec
+from app.audio.waveform import canonical_waveform
+from app.errors import AudioError
 from app.progress import Advance
 from training.datasets import Clip, Dataset
-from training.features_cache import SHORTEST_SECONDS, UnreadableClip
+from training.features_cache import LIMITS, SHORTEST_SECONDS, UnreadableClip
 
-# What libsndfile calls the containers that files of these names are expected to be.
+_WAV: Final = frozenset({"WAV", "WAVEX", "RF64", "W64"})
+_MP4: Final = frozenset({"M4A", "MP4", "3GP", "QuickTime"})  # one format; its kind is a brand
+# What decoders call the containers that files of these names are expected to be.
 _SUFFIX_OF: Final[dict[str, frozenset[str]]] = {
-    ".wav": frozenset({"WAV", "WAVEX", "RF64", "W64"}),
+    ".wav": _WAV,
+    ".wave": _WAV,
     ".mp3": frozenset({"MP3", "MPEG"}),
     ".flac": frozenset({"FLAC"}),
     ".ogg": frozenset({"OGG"}),
@@ -27,7 +38,15 @@ _SUFFIX_OF: Final[dict[str, frozenset[str]]] = {
     ".aiff": frozenset({"AIFF"}),
     ".aifc": frozenset({"AIFF"}),
     ".au": frozenset({"AU"}),
+    ".snd": frozenset({"AU"}),
     ".caf": frozenset({"CAF"}),
+    ".m4a": _MP4,
+    ".mp4": _MP4,
+    ".3gp": _MP4,
+    ".aac": frozenset({"AAC"}),
+    ".webm": frozenset({"WebM", "Matroska"}),
+    ".weba": frozenset({"WebM", "Matroska"}),
+    ".amr": frozenset({"AMR"}),
 }
 _COLOUR: Final = "#1f6f8b"
 
@@ -36,8 +55,8 @@ _COLOUR: Final = "#1f6f8b"
 class Header:
     """What a file says of itself.
 
-    `encoding` names the width of a sample, or the codec; `container` is libsndfile's name for the
-    format.
+    `encoding` names the width of a sample, or the codec; where FFmpeg alone knows that, the
+    container. `container` is the decoder's name for the format.
     """
 
     clip: Clip
@@ -144,13 +163,37 @@ def _draw_labels(axes, result: Audit) -> None:  # type: ignore[no-untyped-def]  
 
 
 def _read_header(clip: Clip) -> Header | str:
+    """Return what a file says of itself, or why it cannot be trained on."""
     try:
-        info = soundfile.info(str(clip.path))
-    except soundfile.SoundFileError as error:
-        return str(error) if clip.path.exists() else "the file does not exist"
-    if info.frames == 0:
-        return "the file holds no sample"
-    return Header(clip, info.format, info.samplerate, info.channels, info.subtype, info.duration)
+        data = clip.path.read_bytes()
+        with open_audio(data, LIMITS) as reader:
+            encoding, seconds = _encoding_and_seconds(reader, data)
+            return Header(
+                clip, reader.format, reader.sample_rate_hz, reader.channels, encoding, seconds
+            )
+    except OSError as error:
+        return f"cannot be read: {error.strerror}"
+    except AudioError as error:
+        return str(error)
+
+
+def _encoding_and_seconds(reader: AudioReader, data: bytes) -> tuple[str, float]:
+    """Return them by a file's header, once its beginning is decoded; else by the whole file.
+
+    Where the header says all, decoding no more makes an audit several times as fast. That samples
+    are numbers is seen by all of them, and no others than floats may be none.
+    """
+    encoding = reader.format
+    if isinstance(reader, SoundFileReader):
+        info = soundfile.info(io.BytesIO(data))
+        encoding = info.subtype
+        if encoding not in ("FLOAT", "DOUBLE") and info.frames < FLAC_LENGTH_UNKNOWN:
+            next(reader.blocks())
+            return encoding, info.duration
+    # At the file's own rate, so that nothing is resampled; the kind of features decides nothing.
+    spec = FrontEndSpec(sample_rate_hz=reader.sample_rate_hz, features=SpectrogramSpec())
+    waveform = canonical_waveform(reader, spec)
+    return encoding, len(waveform) / reader.sample_rate_hz
 
 
 _DURATION_CLASSES: Final = (0.5, 1, 2, 4, 10, 30, 60)

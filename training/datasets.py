@@ -17,9 +17,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, Literal
 
-AUDIO_SUFFIXES: Final = frozenset(
-    {".wav", ".mp3", ".flac", ".ogg", ".oga", ".opus", ".aif", ".aiff", ".aifc", ".au", ".caf"}
-)
+from app.bulk.files import AUDIO_ENDINGS
+
+AUDIO_SUFFIXES: Final = AUDIO_ENDINGS  # what `hark classify` takes for audio, too
 GROUPS_FILE: Final = "groups.csv"
 UNKNOWN_LICENCE: Final = "not stated"
 

@@ -134,7 +134,7 @@ def _optimizer(training: Training, n_epochs: int, steps_per_epoch: int) -> Any:
         "sgd": functools.partial(keras.optimizers.SGD, momentum=0.9, nesterov=True),
     }[training.optimizer]
     return kind(
-        learning_rate=_schedule(training, n_epochs, steps_per_epoch),
+        learning_rate=schedule_of(training, n_epochs, steps_per_epoch),
         weight_decay=training.weight_decay or None,
         use_ema=training.average_weights > 0,
         ema_momentum=training.average_weights or 0.99,
@@ -165,17 +165,29 @@ def report_epochs(advance: Advance) -> OnEpoch:
     return on_epoch
 
 
-def _schedule(training: Training, n_epochs: int, steps_per_epoch: int) -> Any:
-    if training.schedule == "constant":
-        return training.learning_rate
+def schedule_of(training: Training, n_epochs: int, steps_per_epoch: int) -> Any:
+    """Return the learning rate of a fit as Keras takes it: one number, or a function of the step.
+
+    Args:
+        training: decides it.
+        n_epochs: for how long is fitted; at least one of them is no warm-up.
+        steps_per_epoch: of how many batches each epoch is.
+    """
     warmup_epochs = min(training.warmup_epochs, n_epochs - 1)
-    if warmup_epochs == 0:
-        return keras.optimizers.schedules.CosineDecay(
-            training.learning_rate, n_epochs * steps_per_epoch
+    warmup_steps = warmup_epochs * steps_per_epoch
+    rate, low = training.learning_rate, training.learning_rate / 20
+    if training.schedule == "constant":
+        if warmup_epochs == 0:
+            return rate
+        # A straight line, which stays where it ends.
+        return keras.optimizers.schedules.PolynomialDecay(
+            low, decay_steps=warmup_steps, end_learning_rate=rate
         )
+    if warmup_epochs == 0:
+        return keras.optimizers.schedules.CosineDecay(rate, n_epochs * steps_per_epoch)
     return keras.optimizers.schedules.CosineDecay(
-        initial_learning_rate=training.learning_rate / 20,
-        warmup_target=training.learning_rate,
-        warmup_steps=warmup_epochs * steps_per_epoch,
+        initial_learning_rate=low,
+        warmup_target=rate,
+        warmup_steps=warmup_steps,
         decay_steps=(n_epochs - warmup_epochs) * steps_per_epoch,
     )

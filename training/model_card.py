@@ -3,6 +3,7 @@
 Layout after Mitchell et al., "Model Cards for Model Reporting", FAT* 2019.
 """
 
+from pathlib import Path
 from typing import Any, Final
 
 from app.audio.feature_specs import (
@@ -89,18 +90,19 @@ its user to settle{_licence_warning(training.licence)}.
 
 {front_end.sample_rate_hz} Hz mono, windows of {front_end.window_seconds:g} s (shorter audio is
 filled up by the rule `{front_end.padding}`), {features_in_words(front_end.features)}.
-Recipe `{recipe.name}`: {recipe.source}.{_networks_in_words(recipe)}
+Recipe `{recipe.name}`: {recipe.source}.{_beginning_in_words(recipe)}\
+{_networks_in_words(recipe)}
 Published figure: {recipe.published}.
 
 ## What it is not for
 
-- It always names one of its labels. Speech, music or a room's hum become whichever label lies
-  nearest: read the probabilities, and expect no "none of these".
+- It always names one of its labels. What is none of them, be it another sound or a room's hum,
+  becomes whichever lies nearest: read the probabilities, and expect no "none of these".
 - Its probabilities are calibrated for clips like those that it was tested on. For other
   sounds, and where some labels are more frequent than here, they promise too much or too little.
-- It learned from curated clips of one foreground sound. Several sounds at once, far microphones
-  and heavy compression were not tested.
-- It must not decide alone where an error harms someone: it is no alarm for gun shots.
+- It learned one label a clip. How it does where several sounds come at once, from far microphones
+  or after heavy compression, was not measured.
+- It must not decide alone where an error harms someone: it is no alarm.
 
 ## How to make it again
 
@@ -135,6 +137,20 @@ def _warning_in_words(result: CrossValidation) -> str:
 
 def _choices_in_words(recipe: Recipe) -> str:
     return f"\nHow the recipe was chosen: {recipe.choices}\n" if recipe.choices else ""
+
+
+def _beginning_in_words(recipe: Recipe) -> str:
+    """Say what the weights began as, of a recipe that may go on from others'."""
+    if recipe.starting_point is not None:
+        return (
+            f"\nIts weights began as those of `{recipe.starting_point}`, but for the last layer's."
+        )
+    if recipe.model.architecture != "mobilenet":
+        return ""
+    weights = recipe.model.options.get("weights")
+    if weights is None:
+        return "\nNo pre-trained weights: they began with chance."
+    return f"\nIts weights began as those in the file `{Path(weights).name}`."
 
 
 def _networks_in_words(recipe: Recipe) -> str:

@@ -35,9 +35,10 @@ class Training(RecipeTable):
 
     `weight_decay` is the decoupled one, of any optimizer. With `average_weights`, what is kept is
     the running mean of the weights after each step, of which that share stays (0 is none of it).
-    The learning rate rises over `warmup_epochs`, then falls along a half cosine to zero at the end
-    of `epochs`, or stays (`constant`). On a validation set, fitting stops `patience` epochs after
-    the lowest loss, though never before `min_epochs`; where that is all `epochs`, none is counted.
+    The learning rate rises over `warmup_epochs` from a twentieth, then falls along a half cosine to
+    zero at the end of `epochs`, or stays (`constant`). On a validation set, fitting stops
+    `patience` epochs after the lowest loss, though never before `min_epochs`; where that is all
+    `epochs`, none is counted.
     With `mixed_precision`, layers compute in float16 while the model is fitted; what is kept is in
     float32. Of several `networks`, each with a seed of its own, the model is the mean.
     """
@@ -200,6 +201,11 @@ def _apply(change: str, tables: dict[str, Any]) -> None:
 
 def _start_from(model: str, store: ModelStore, tables: dict[str, Any]) -> None:
     """Fill in what a recipe takes from its starting point: the front end, and where its file is."""
+    if "front_end" in tables:
+        raise RecipeError(
+            f"the front end is that of the starting point {model}: leave out front_end, or "
+            "starting_point"
+        )
     artifact = store.open(find_version(store, model))
     tables["front_end"] = artifact.manifest.front_end_spec
     tables.setdefault("model", {}).setdefault("options", {})["model"] = str(artifact.keras_path)

@@ -2,8 +2,8 @@
 
 Slices of one recording sound alike. Split at random, some of them train the model that others
 test, and on UrbanSound8K accuracy rises by about 14 points that no new recording will see. So
-clips are kept together by official fold, else by group, and split at random only where the data
-names neither, or where a random split is asked for by name, which every report then marks.
+clips are kept together by official fold, else by group, and split at random only where that is
+asked for by name, which every report then marks.
 """
 
 from collections import Counter
@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
-from training.datasets import Clip, Dataset, DatasetError
+from training.datasets import GROUPS_FILE, Clip, Dataset, DatasetError
 
 SplitKind = Literal["auto", "folds", "groups", "random"]
 Ignored = Literal["official folds", "groups"]
@@ -93,15 +93,22 @@ def make_folds(dataset: Dataset, kind: SplitKind = "auto", seed: int = 0) -> Fol
 
     Args:
         dataset: what to divide.
-        kind: `auto` takes the official folds, else groups, else chance; `random` takes chance
-            whatever the data has, and is marked by `Folds.warning`.
+        kind: `auto` takes the official folds, else groups; `random` takes chance whatever the data
+            has, and is marked by `Folds.warning`.
         seed: fixes what chance decides.
 
     Raises:
         DatasetError: the data does not have what `kind` names, or is too small.
     """
     if kind == "auto":
-        kind = "folds" if dataset.folds else "groups" if dataset.has_groups else "random"
+        if not dataset.folds and not dataset.has_groups:
+            raise DatasetError(
+                f"{dataset.name} does not say which clips belong together: name the recording or "
+                f"the speaker of each as its group ({GROUPS_FILE} beside a folder a class, or a "
+                "column of a CSV), or its fold; or ask for --split random, whose figures hold for "
+                "no new recording where clips were cut from one"
+            )
+        kind = "folds" if dataset.folds else "groups"
     if kind == "folds":
         return _official_folds(dataset)
     if kind == "groups":

@@ -8,10 +8,16 @@ import numpy as np
 import pytest
 import soundfile
 
+from app.audio.feature_specs import SpectrogramSpec
+from app.audio.spec import FrontEndSpec
+from tests.recordings import record
+from tests.sounds import encode, flac_claiming
 from tests.tiny_model import sound
 from training.audit import Audit, audit, audit_figure
 from training.datasets import Clip, Dataset, load_dataset
+from training.features_cache import extract_features
 from training.png import save_png
+from training.workers import InThisProcess
 
 PNG = b"\x89PNG\r\n\x1a\n"
 
@@ -58,10 +64,43 @@ def test_every_header_is_read(mixed: Audit) -> None:
 def test_files_that_cannot_be_opened_are_listed_with_the_reason(mixed: Audit) -> None:
     reasons = {clip.path.name: clip.reason for clip in mixed.unreadable}
     assert set(reasons) == {"5.wav", "6.wav", "7.wav", "8.wav"}
-    assert "not recognised" in reasons["5.wav"]
-    assert reasons["6.wav"]
-    assert reasons["7.wav"] == "the file holds no sample"
-    assert reasons["8.wav"] == "the file does not exist"
+    assert "not audio in a known format" in reasons["5.wav"]
+    assert "holds no byte" in reasons["6.wav"]
+    assert "holds no sample" in reasons["7.wav"]
+    assert reasons["8.wav"] == "cannot be read: No such file or directory"
+
+
+def test_what_cannot_be_opened_is_what_training_leaves_out(tmp_path: Path) -> None:
+    """Also where libsndfile alone would take a file, or would not."""
+    samples = np.full((8_000, 1), 0.1)
+    not_numbers = np.full(8_000, np.nan)
+    files = {
+        "recorded.m4a": record(samples, 8_000, "ipod", "aac"),
+        "floats.wav": encode(samples, 8_000, subtype="FLOAT"),
+        "unstated.flac": flac_claiming(encode(samples, 8_000, "FLAC"), 0),
+        "cut off.m4a": record(samples, 8_000, "ipod", "aac")[:40],
+        "not numbers.wav": encode(not_numbers, 8_000, subtype="FLOAT"),
+        "a phone's.wav": encode(samples, 8_000, subtype="G721_32"),
+        "another's.wav": encode(samples, 8_000, container="PAF"),
+    }
+    for label in ("a", "b"):
+        (tmp_path / label).mkdir()
+        for name, data in files.items():
+            (tmp_path / label / name).write_bytes(data)
+    dataset = load_dataset(tmp_path)
+    spec = FrontEndSpec(sample_rate_hz=8_000, features=SpectrogramSpec())
+    features = extract_features(dataset, spec, tmp_path / "cache", workers=InThisProcess())
+    result = audit(dataset)
+    assert set(result.unreadable) == set(features.unreadable)
+    opened = {h.clip.path.name: (h.container, h.encoding) for h in result.headers}
+    assert opened == {
+        "recorded.m4a": ("M4A", "M4A"),
+        "floats.wav": ("WAV", "FLOAT"),
+        "unstated.flac": ("FLAC", "PCM_16"),
+    }
+    assert not result.oddities()
+    assert min(result.durations()) == pytest.approx(1, abs=0.2)
+    assert max(result.durations()) == pytest.approx(1, abs=0.2)
 
 
 def test_files_that_are_odd_are_listed_with_what_is_odd(mixed: Audit) -> None:

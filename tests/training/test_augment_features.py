@@ -21,6 +21,7 @@ from training.augmentation.on_features import (
     mask_frequency,
     mask_time,
     shift_frequency,
+    shift_time,
     warp_time,
 )
 from training.augmentation.plan import Augmentation
@@ -263,6 +264,19 @@ def test_narrowband_log_mel_features_are_at_the_floor_and_still() -> None:
     np.testing.assert_array_equal(features[:, :8], before[:, :8])
 
 
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_shift_in_time_rotates_each_example_along_its_frames(channels: int) -> None:
+    before = pictures(channels=channels)
+    after = before.copy()
+    shift_time(after, np.random.default_rng(0))
+    shifts = []
+    for one, other in zip(before, after, strict=True):
+        rotations = [np.roll(one, by, axis=1) for by in range(N_FRAMES)]
+        shifts += [by for by, each in enumerate(rotations) if np.array_equal(each, other)]
+    assert len(shifts) == len(before)
+    assert len(set(shifts)) > len(before) / 2
+
+
 @pytest.mark.parametrize("shape", [(140,), (13, 32, 1), (16, 16, 3)], ids=str)
 def test_mixup_works_on_features_of_any_shape(shape: tuple[int, ...]) -> None:
     targets = np.eye(2, dtype=np.float32)[np.arange(40) % 2]
@@ -279,12 +293,17 @@ STACK = StackSpec(parts=(MfccSpec(), MfccStatisticsSpec()))
 INCOMPLETE = MfccSpec(n_mfcc=13, n_mels=20)
 FITTING: dict[str, tuple[Augmentation, FeatureSpec]] = {
     "mixup of anything": (Augmentation(mixup_alpha=0.2), STACK),
-    "masks of a picture": (Augmentation(time_masks=1, frequency_masks=1), SpectrogramSpec()),
+    "a mask of time": (Augmentation(time_masks=1, time_mask_share=0.2), SpectrogramSpec()),
+    "a mask of bands": (
+        Augmentation(frequency_masks=1, frequency_mask_share=0.2),
+        SpectrogramSpec(),
+    ),
     "a shift of a scalogram": (Augmentation(frequency_shift_bands=2), ScalogramSpec()),
     "all of log-mel": (
         Augmentation(
             time_shift=True, gain_decibels=1, equalizer_decibels=1, narrowband_share=0.1,
-            frequency_shift_bands=1, time_warp_share=0.1, time_masks=1, frequency_masks=1,
+            frequency_shift_bands=1, time_warp_share=0.1, time_masks=1, time_mask_share=0.1,
+            frequency_masks=1, frequency_mask_share=0.1,
         ),
         MEL,
     ),
@@ -293,14 +312,18 @@ FITTING: dict[str, tuple[Augmentation, FeatureSpec]] = {
 UNFITTING: dict[str, tuple[Augmentation, FeatureSpec, str]] = {
     "a gain of a picture": (Augmentation(gain_decibels=1), SpectrogramSpec(), "mfcc, log_mel, not"),
     "a shift in time of a vector": (Augmentation(time_shift=True), VECTOR, "time_shift is for"),
-    "a mask of a stack": (Augmentation(time_masks=1), STACK, "not stack: leave it out"),
+    "a mask of a stack": (
+        Augmentation(time_masks=1, time_mask_share=0.1),
+        STACK,
+        "not stack: leave it out",
+    ),
     "a shift of an even picture": (
         Augmentation(frequency_shift_bands=1),
         SpectrogramSpec(),
         "frequency_shift_bands is for features of kind mfcc, log_mel, scalogram",
     ),
     "a mask of some MFCCs": (
-        Augmentation(frequency_masks=1),
+        Augmentation(frequency_masks=1, frequency_mask_share=0.1),
         INCOMPLETE,
         "frequency_masks needs as many n_mfcc as n_mels",
     ),
@@ -321,6 +344,8 @@ def test_a_change_that_makes_sense_is_accepted_and_made(case: str) -> None:
     changed, _ = augment(features, targets, plan, spec, np.random.default_rng(1))
     assert changed.shape == features.shape
     assert np.isfinite(changed).all()
+    different = np.any(changed != features, axis=tuple(range(1, features.ndim)))
+    assert different.sum() >= 6  # of 8: chance may shift one by nothing, or mask none of it
 
 
 @pytest.mark.parametrize("case", UNFITTING)

@@ -1,6 +1,7 @@
 """Cross-validation: no test part takes part in a choice, and what is not known is not told."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from training.datasets import Clip, Dataset, load_dataset
 from training.features_cache import DatasetFeatures, extract_features
 from training.fit_place import FitPlace
 from training.model_card import model_card
-from training.recipe import Recipe
+from training.recipe import ModelOptions, Recipe
 from training.results import CrossValidation
 from training.rounds import FittedRound, RoundWork, fit_round
 from training.run_error import RunError
@@ -99,6 +100,33 @@ def test_each_epoch_tells_how_long_all_fits_will_take(data: DatasetFeatures, has
     of_fits = [note for note in notes if note.startswith("loss")]
     assert len(of_fits) == 2
     assert all(note.endswith("; all fits: under a minute left") for note in of_fits)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"model": ModelOptions(architecture="mobilenet")}, "No pre-trained weights: they began"),
+        (
+            {
+                "model": ModelOptions(
+                    architecture="mobilenet", options={"weights": "/home/ada/photographs.h5"}
+                )
+            },
+            "this test suite. Its weights began as those in the file `photographs.h5`. Published",
+        ),
+        ({"starting_point": "urbansound@1"}, "as those of `urbansound@1`, but for the last"),
+    ],
+    ids=["by chance", "a file", "a starting point"],
+)
+def test_the_card_says_what_the_weights_began_as(
+    tiny: TinyModel,
+    hasty: Recipe,
+    calibrated: CrossValidation,
+    change: dict[str, Any],
+    words: str,
+) -> None:
+    assert "began" not in card_of(tiny, hasty, calibrated)
+    assert words in card_of(tiny, hasty.model_copy(update=change), calibrated)
 
 
 @pytest.mark.slow

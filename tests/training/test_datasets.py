@@ -116,6 +116,12 @@ def test_a_clip_of_esc10_without_a_fold_is_refused(tmp_path: Path) -> None:
         load_dataset(tmp_path)
 
 
+@pytest.mark.parametrize("suffix", ["m4a", "mp4", "aac", "webm", "amr", "3gp"])
+def test_what_phones_and_browsers_record_is_taken(tmp_path: Path, suffix: str) -> None:
+    touch(tmp_path / "cat" / f"a.{suffix}", tmp_path / "dog" / f"b.{suffix}")
+    assert [clip.label for clip in load_dataset(tmp_path).clips] == ["cat", "dog"]
+
+
 def test_a_folder_a_class(tmp_path: Path) -> None:
     root = tmp_path / "pets"
     touch(root / "dog" / "b.WAV", root / "dog" / "a.mp3", root / "cat" / "2024" / "may" / "c.flac")

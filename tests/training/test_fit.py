@@ -27,7 +27,7 @@ from tests.tiny_model import (
 from training.datasets import Clip, load_dataset
 from training.examples import Examples, select_examples
 from training.features_cache import DatasetFeatures, extract_features
-from training.fit import FittedModel, fit_model, report_epochs
+from training.fit import FittedModel, fit_model, report_epochs, schedule_of
 from training.keras_import import keras
 from training.onnx_conversion import write_onnx
 from training.recipe import Recipe, Training
@@ -310,6 +310,22 @@ def test_fitting_does_not_change_the_examples(fit: Fit, data: DatasetFeatures) -
 def test_every_optimizer_learns(fit: Fit, optimizer: str) -> None:
     fitted = fit(epochs=4, optimizer=optimizer, schedule="constant", learning_rate=0.01)
     assert fitted.history["loss"][-1] < fitted.history["loss"][0]
+
+
+@pytest.mark.parametrize(("schedule", "last"), [("cosine", 0.0), ("constant", 0.2)])
+def test_the_rate_rises_first_and_then_falls_or_stays(schedule: str, last: float) -> None:
+    training = Training.model_validate(
+        {
+            "epochs": 6,
+            "patience": 1,
+            "learning_rate": 0.2,
+            "schedule": schedule,
+            "warmup_epochs": 2,
+        }
+    )
+    rate = schedule_of(training, 6, steps_per_epoch=10)
+    rates = [float(rate(step)) for step in (0, 10, 20, 60)]
+    assert rates == pytest.approx([0.01, 0.105, 0.2, last], abs=1e-6)
 
 
 def test_decay_makes_weights_smaller(fit: Fit) -> None:

@@ -1,6 +1,7 @@
 """Recipes: those that come with Hark are whole, and a mistake in one is told before any work."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from app.audio.spec import FrontEndSpec
 from app.errors import HarkError
 from app.progress import silent
 from tests.tiny_model import RECIPE, TinyModel
-from training.architectures import build_model
+from training.architectures import build_model, check_model
 from training.datasets import Dataset, DatasetError, load_dataset
 from training.recipe import (
     ModelOptions,
@@ -117,6 +118,14 @@ WRONG = {
         with_line("members = [{}, {}]", "model"),
         "model.members needs one table for each of training.networks",
     ),
+    "masks of no share": (
+        with_line("time_masks = 2", "augmentation"),
+        "augmentation: .*time_masks does nothing without time_mask_share: set both",
+    ),
+    "a share of no masks": (
+        with_line("frequency_mask_share = 0.1", "augmentation"),
+        "augmentation: .*frequency_mask_share does nothing without frequency_masks: set both",
+    ),
     "no sample rate": (with_line("sample_rate_hz = 0", "front_end"), "sample_rate_hz must be"),
     "an unknown padding": (with_line('padding = "mirror"', "front_end"), "padding must be"),
     "a word for seconds": (with_line('window_seconds = "long"', "front_end"), "str"),
@@ -182,6 +191,39 @@ def test_an_architecture_that_cannot_be_built_is_an_error(model: ModelOptions, r
         build_model(model, FRONT_END, 3, features)
 
 
+TAKEN = ModelOptions(architecture="cnn", options=TINY_OPTIONS)
+
+
+def test_a_model_that_can_be_built_is_taken() -> None:
+    check_model(TAKEN, FRONT_END)
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"architecture": "transformer"}, "no architecture 'transformer'; there is: cnn"),
+        ({"options": {**TINY_OPTIONS, "head_droput": 0.3}}, "options of cnn: .*head_droput"),
+        (
+            {"architecture": "fine-tune", "options": {"model": "/nowhere/model.keras"}},
+            "fine-tune: .*/nowhere/model.keras",
+        ),
+        ({"members": ({}, {"kernel_sise": 5})}, "options of cnn: .*kernel_sise"),
+    ],
+    ids=["unknown", "an unknown option", "no such file", "an unknown option of a member"],
+)
+def test_a_model_that_cannot_be_built_is_told_without_data(
+    change: dict[str, Any], reason: str
+) -> None:
+    with pytest.raises(RecipeError, match=f"(?s){reason}"):
+        check_model(TAKEN.model_copy(update=change), FRONT_END)
+
+
+def test_pictures_for_mobilenet_need_the_weights_that_are_named() -> None:
+    recipe = load_recipe("mobilenet-transfer", ["model.options.weights=/nowhere/weights.h5"])
+    with pytest.raises(RecipeError, match=r"there are no weights at /nowhere/weights\.h5"):
+        check_model(recipe.model, recipe.front_end)
+
+
 def test_a_model_is_normalised_by_the_features_it_is_given() -> None:
     rng = np.random.default_rng(0)
     features = rng.normal(50, 20, size=(64, 13, 32, 1)).astype(np.float32)
@@ -226,6 +268,18 @@ def test_a_starting_point_gives_its_front_end_and_its_file(tiny: TinyModel) -> N
     recipe = load_recipe("fine-tune", [f"starting_point={tiny.reference}"], tiny.store)
     assert recipe.front_end == tiny.open().manifest.front_end_spec
     assert recipe.model.options["model"] == str(tiny.version / "model.keras")
+
+
+def test_a_front_end_beside_a_starting_point_is_refused(tiny: TinyModel) -> None:
+    changes = [f"starting_point={tiny.reference}", "front_end.window_seconds=2.0"]
+    with pytest.raises(RecipeError, match="leave out front_end, or starting_point"):
+        load_recipe("fine-tune", changes, tiny.store)
+
+
+@pytest.mark.parametrize("masks", ["time_masks", "time_mask_share"])
+def test_masks_may_be_left_out_by_name(masks: str) -> None:
+    recipe = load_recipe("mfcc-bands-cnn", [f"augmentation.{masks}=0"])
+    assert getattr(recipe.augmentation, masks) == 0
 
 
 @pytest.mark.parametrize("model", ["nobody", "tiny@7", "tiny@first"])

@@ -29,7 +29,7 @@ from training.calibration import (
 )
 from training.evaluate import LabelMetrics, Metrics, SalienceMetrics
 from training.report.answers import short_names
-from training.report.page import N_MISTAKES
+from training.report.page import N_MISTAKES, curves_lead
 from training.report.sounds import mp3, read_excerpt, spectrogram_decibels
 from training.results import CrossValidation, RoundResult
 
@@ -302,6 +302,21 @@ def test_a_version_tells_serving_what_it_answered_on_clips_that_it_had_not_heard
     assert reference.clips_by_label == tuple(np.sum(matrix, axis=0))
     assert reference.clips_by_bin is not None
     assert (sum(reference.clips_by_label), sum(reference.clips_by_bin)) == (36, 36)
+
+
+@pytest.mark.parametrize(
+    ("history", "networks", "words"),
+    [
+        ({"loss": [1.0], "val_loss": [1.0]}, 3, "tested with a fresh model, fitted for the epochs"),
+        ({"loss": [1.0]}, 1, "tested with: they were fitted for a fixed number"),
+        ({"loss": [1.0]}, 3, "tested with, of each the first network: they were"),
+    ],
+    ids=["epochs counted", "a fixed number", "several networks"],
+)
+def test_curves_are_said_to_be_of_the_models_that_they_are_of(
+    history: dict[str, list[float]], networks: int, words: str
+) -> None:
+    assert words in curves_lead([history], networks)
 
 
 def test_a_bin_without_answers_has_no_figures() -> None:

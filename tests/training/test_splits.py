@@ -3,6 +3,7 @@
 from collections import Counter
 from itertools import pairwise
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 import pytest
@@ -10,7 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from training.datasets import Clip, Dataset, DatasetError
-from training.splits import N_MADE_FOLDS, Folds, make_folds
+from training.splits import N_MADE_FOLDS, Folds, SplitKind, make_folds
+
+# How a random split is asked for; data that says what belongs together needs no word.
+SPLIT_OF: Final[dict[str, SplitKind]] = {"random": "random", "groups": "auto", "folds": "auto"}
 
 
 def dataset_of(clips: list[Clip]) -> Dataset:
@@ -52,13 +56,18 @@ ALL_KINDS = [
 
 
 @pytest.mark.parametrize(("dataset", "kind"), ALL_KINDS)
-def test_auto_keeps_together_what_the_data_says(dataset: Dataset, kind: str) -> None:
-    assert make_folds(dataset).kind == kind
+def test_what_the_data_says_is_kept_together(dataset: Dataset, kind: str) -> None:
+    assert make_folds(dataset, SPLIT_OF[kind]).kind == kind
+
+
+def test_a_random_split_is_made_by_name_alone() -> None:
+    with pytest.raises(DatasetError, match=r"groups\.csv .* or ask for --split random"):
+        make_folds(plain(40))
 
 
 @pytest.mark.parametrize(("dataset", "kind"), ALL_KINDS)
 def test_every_clip_is_tested_exactly_once(dataset: Dataset, kind: str) -> None:
-    rounds = make_folds(dataset).rounds()
+    rounds = make_folds(dataset, SPLIT_OF[kind]).rounds()
     tested = Counter(clip for turn in rounds for clip in turn.test.tolist())
     assert tested == Counter(range(len(dataset.clips)))
     assert all(len(turn.test) for turn in rounds)
@@ -66,7 +75,7 @@ def test_every_clip_is_tested_exactly_once(dataset: Dataset, kind: str) -> None:
 
 @pytest.mark.parametrize(("dataset", "kind"), ALL_KINDS)
 def test_in_each_round_every_clip_has_one_role(dataset: Dataset, kind: str) -> None:
-    for turn in make_folds(dataset).rounds():
+    for turn in make_folds(dataset, SPLIT_OF[kind]).rounds():
         roles = [*turn.train, *turn.validation, *turn.test]
         assert sorted(roles) == list(range(len(dataset.clips)))
         assert len(turn.train) > 0
@@ -76,7 +85,7 @@ def test_in_each_round_every_clip_has_one_role(dataset: Dataset, kind: str) -> N
 def test_the_validation_set_is_a_whole_part_and_never_the_test_set(
     dataset: Dataset, kind: str
 ) -> None:
-    folds = make_folds(dataset)
+    folds = make_folds(dataset, SPLIT_OF[kind])
     for turn in folds.rounds():
         validating = set(folds.part_of_clip[turn.validation].tolist())
         testing = set(folds.part_of_clip[turn.test].tolist())
@@ -158,23 +167,27 @@ def test_a_random_split_keeps_the_labels_shares() -> None:
     dataset = dataset_of(
         [Clip(Path(f"{i}"), "rare" if i % 4 == 0 else "common") for i in range(100)]
     )
-    folds = make_folds(dataset)
+    folds = make_folds(dataset, "random")
     assert len(folds.names) == N_MADE_FOLDS
     for turn in folds.rounds():
         labels = Counter(dataset.clips[clip].label for clip in turn.test)
         assert labels == {"common": 15, "rare": 5}
 
 
-@pytest.mark.parametrize("dataset", [plain(40), grouped(12)], ids=["random", "groups"])
-def test_the_seed_decides(dataset: Dataset) -> None:
-    first, again, other = (make_folds(dataset, seed=seed).part_of_clip for seed in (1, 1, 2))
+@pytest.mark.parametrize(
+    ("dataset", "kind"),
+    [(plain(40), "random"), (grouped(12), "groups")],
+    ids=["random", "groups"],
+)
+def test_the_seed_decides(dataset: Dataset, kind: SplitKind) -> None:
+    first, again, other = (make_folds(dataset, kind, seed).part_of_clip for seed in (1, 1, 2))
     assert np.array_equal(first, again)
     assert not np.array_equal(first, other)
 
 
 def test_few_clips_make_fewer_parts() -> None:
-    assert len(make_folds(plain(6)).names) == 3
-    assert len(make_folds(plain(4)).names) == 2
+    assert len(make_folds(plain(6), "random").names) == 3
+    assert len(make_folds(plain(4), "random").names) == 2
 
 
 def test_few_clips_in_many_groups_are_split_all_the_same() -> None:
@@ -201,7 +214,7 @@ def test_a_random_split_of_what_belongs_together_is_made_and_marked(
 
 
 def test_a_random_split_for_want_of_groups_is_marked_too() -> None:
-    warning = make_folds(plain(10)).warning
+    warning = make_folds(plain(10), "random").warning
     assert warning is not None
     assert "since the data names neither folds nor groups" in warning
 
@@ -234,7 +247,7 @@ def test_one_group_is_refused() -> None:
 def test_a_label_with_one_clip_is_refused() -> None:
     clips = [*plain(10).clips, Clip(Path("lonely.wav"), "lonely")]
     with pytest.raises(DatasetError, match="a label with one clip"):
-        make_folds(dataset_of(clips))
+        make_folds(dataset_of(clips), "random")
 
 
 def test_rounds_go_in_a_circle() -> None:

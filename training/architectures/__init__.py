@@ -69,3 +69,24 @@ def build_model(
         raise RecipeError(f"options of {model.architecture}: {error}") from error
     except ValueError as error:
         raise RecipeError(f"{model.architecture}: {error}") from error
+
+
+def check_model(model: ModelOptions, front_end: FrontEndSpec, n_labels: int = 2) -> None:
+    """Build what a recipe names on zeros, and throw it away: mistakes are told before any work.
+
+    Each network of an ensemble whose members have options of their own is built.
+
+    Args:
+        model: the architecture and its options.
+        front_end: what the model's features are.
+        n_labels: number of outputs.
+
+    Raises:
+        RecipeError: as `build_model`.
+    """
+    zeros = np.zeros((1, *front_end.feature_shape), dtype=np.float32)
+    for changes in model.members or ({},):
+        options = {**model.options, **changes}
+        build_model(
+            model.model_copy(update={"options": options, "members": ()}), front_end, n_labels, zeros
+        )

@@ -1,8 +1,8 @@
 """Augmentation: which changes a recipe makes to what it is fitted on; tables of the recipe."""
 
-from typing import Final
+from typing import Final, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from app.audio.feature_specs import FeatureSpec
 from training.augmentation.waveform_plan import WaveformAugmentation
@@ -21,6 +21,8 @@ KINDS_OF_CHANGE: Final = {
     "frequency_shift_bands": ("mfcc", "log_mel", "scalogram"),  # bands even in pitch, or nearly
     "frequency_masks": _PICTURES,
 }
+# A change of so many, and the field that says of what share; neither does anything alone.
+_MASKS: Final = (("time_masks", "time_mask_share"), ("frequency_masks", "frequency_mask_share"))
 # These change single bands, which MFCCs give back only where there are as many as bands.
 _CHANGES_OF_BANDS: Final = ("narrowband_share", "frequency_shift_bands", "frequency_masks")
 
@@ -44,6 +46,15 @@ class Augmentation(RecipeTable):
     frequency_mask_share: float = Field(0.0, ge=0, le=1)
     mixup_alpha: float = Field(0.0, ge=0)
     waveform: WaveformAugmentation | None = None
+
+    @model_validator(mode="after")
+    def _check_masks(self) -> Self:
+        """Refuse one of two fields without the other; either may be 0 where that is said."""
+        for pair in _MASKS:
+            for given, other in (pair, pair[::-1]):
+                if getattr(self, given) and other not in self.model_fields_set:
+                    raise ValueError(f"{given} does nothing without {other}: set both, or neither")
+        return self
 
     def check_features(self, features: FeatureSpec) -> None:
         """Refuse changes that make no sense of features.

@@ -8,7 +8,7 @@ import base64
 import hashlib
 import json
 import platform
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -32,6 +32,8 @@ from training.report.sounds import mp3, read_excerpt, spectrogram_figure
 from training.results import CrossValidation, RoundResult
 from training.run_record import RunRecord
 
+# Of a model: each quantity after each epoch.
+History = Mapping[str, Sequence[float]]
 N_MISTAKES: Final = 10
 _TEMPLATES: Final = Path(__file__).parent / "templates"
 
@@ -88,6 +90,7 @@ class Mistake:
 def render_page(content: PageContent) -> str:
     """Return the page as HTML."""
     figures = content.outcome.figures
+    histories = [each.history for each in figures.rounds]
     style = (_TEMPLATES / "report.css").read_text(encoding="utf-8")
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_TEMPLATES),
@@ -105,6 +108,8 @@ def render_page(content: PageContent) -> str:
         features=features_in_words(content.recipe.front_end.features),
         recipe_json=json.dumps(content.record.recipe, indent=2),
         curves=_curves(figures.rounds),
+        curves_lead=curves_lead(histories, content.recipe.training.networks),
+        epochs_counted=_epochs_counted(histories),
         rows=confusion_rows(figures),
         by_label=sorted(figures.together.by_label.items(), key=lambda item: -item[1].f1),
         reliability=_reliability(figures),
@@ -161,6 +166,24 @@ def _curves(rounds: Sequence[RoundResult]) -> list[tuple[RoundResult, Picture]]:
     return [
         (each, _picture(partial(round_figure, each, highest), _in_words(each))) for each in rounds
     ]
+
+
+def curves_lead(histories: Sequence[History], networks: int) -> str:
+    """Say of which models the rounds' curves are; a model has so many networks."""
+    if _epochs_counted(histories):
+        return (
+            "Of the models that counted epochs on a validation part. Each fold was then tested "
+            "with a fresh model, fitted for the epochs that were kept."
+        )
+    first = "" if networks == 1 else ", of each the first network"
+    return (
+        f"Of the models that each fold was tested with{first}: they were fitted for a fixed number "
+        "of epochs."
+    )
+
+
+def _epochs_counted(histories: Sequence[History]) -> bool:
+    return any("val_loss" in history for history in histories)
 
 
 def _losses(result: RoundResult) -> list[list[float]]:
