@@ -12,6 +12,7 @@ from app.inference.artifact import ModelName, TrainingRecord, read_manifest
 from app.inference.classifier import Classifier
 from app.inference.store import ModelReference, ModelStore
 from app.progress import Begin
+from training.architectures import check_model
 from training.augmentation.variants import make_variants
 from training.cross_validation import Outcome, cross_validate
 from training.datasets import Dataset, DatasetError
@@ -73,14 +74,16 @@ def prepare_dataset(
     begin: Begin,
     places: Places = THIS_MACHINE,
 ) -> Run:
-    """Refuse bad splits before any work, and compute a data set's features.
+    """Refuse bad splits and recipes before any work, and compute a data set's features.
 
     Raises:
         DatasetError: the data cannot be trained on.
-        RecipeError: the recipe's augmentation or starting point does not suit the data.
+        RecipeError: the recipe names no network that can be built, or its augmentation or starting
+            point does not suit the data.
         UnreadableClipsError: files cannot be read, and that is not to be, or most cannot.
     """
     _check_starting_point(recipe, dataset)
+    check_model(recipe.model, recipe.front_end, len(dataset.labels))
     if recipe.augmentation.waveform is not None:
         recipe.augmentation.waveform.check_labels(dataset.labels)
     make_folds(dataset, split, recipe.training.seed)

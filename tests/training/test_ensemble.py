@@ -10,10 +10,12 @@ from tests.tiny_model import SAVING_WARNS
 from tests.training.test_checkpoint import examples
 from tests.training.test_fit import recipe_with
 from training.ensemble import fit_networks, joined, network_recipe
+from training.examples import Examples
 from training.fit import fit_model
 from training.fit_place import FitPlace
 from training.keras_import import keras
-from training.recipe import Recipe
+from training.recipe import Recipe, load_recipe
+from training.recipe_error import RecipeError
 
 
 def logits(model: Any, features: Any) -> Any:
@@ -50,6 +52,15 @@ def test_networks_may_differ_in_their_options(recipe: Recipe) -> None:
     together = fit_networks(FitPlace(), "all", mixed, seen, 2).model
     expected = np.mean([logits(network, asked) for network in each], axis=0)
     assert np.allclose(logits(together, asked), expected, atol=1e-4)
+
+
+def test_networks_that_cannot_be_joined_are_refused_before_they_are_fitted() -> None:
+    changes = ["training.networks=2", "model.options.join=probabilities"]
+    fusion = load_recipe("multimodal-fusion", changes)
+    features = np.zeros((1, *fusion.front_end.feature_shape), dtype=np.float32)
+    one = Examples(features, np.eye(1, 3, dtype=np.float32), np.ones(1, dtype=np.float32))
+    with pytest.raises(RecipeError, match=r"cannot be joined.*set training\.networks to 1"):
+        fit_networks(FitPlace(), "all", fusion, one, 1)
 
 
 @SAVING_WARNS

@@ -300,5 +300,14 @@ def test_a_starting_point_is_not_tested_on_what_it_was_fitted_on(
         prepare_dataset(recipe, other, "auto", False, tmp_path, silent)
 
 
+def test_a_network_that_cannot_be_built_is_told_before_any_work(
+    tiny: TinyModel, tmp_path: Path
+) -> None:
+    recipe = load_recipe(str(tiny.recipe), ["model.options.head_droput=0.3"])
+    with pytest.raises(RecipeError, match="head_droput"):
+        prepare_dataset(recipe, load_dataset(tiny.data), "auto", False, tmp_path / "none", silent)
+    assert not (tmp_path / "none").exists()
+
+
 def test_recipes_are_described_without_their_starting_point() -> None:
     assert [recipe.name for recipe in described_recipes()] == recipe_names()
