@@ -151,6 +151,23 @@ def test_a_sweep_that_is_interrupted_goes_on_to_the_same_trials(
     assert [trial.number for trial in resumed.trials] == [1, 2]
 
 
+def test_a_batch_that_is_interrupted_after_a_refusal_is_proposed_anew(
+    sounds: Sounds, tmp_path: Path
+) -> None:
+    """Before any fit, one trial of the first batch is refused; the interruption comes then."""
+    searches = ["front_end.features.n_mfcc=13,5000", "model.options.units=-1,-2", RATES]
+    plan = replace(sounds.plan(*searches, trials=4), seed=1)
+    expected = sounds.search(sounds.sweep(plan, tmp_path / "whole"), HERE)
+    tried = {trial.values["front_end.features.n_mfcc"] for trial in expected[: plan.batch]}
+    assert tried == {"13", "5000"}
+    interrupted = sounds.sweep(plan, tmp_path / "ended")
+    with pytest.raises(KeyboardInterrupt):
+        sounds.search(interrupted, Places(files=ProcessPool(1), fits=Ended(0)))
+    resumed = sounds.sweep(plan, tmp_path / "ended", resume=True)
+    sounds.search(resumed, HERE)
+    assert resumed.trials == expected
+
+
 def test_validation_parts_judge_and_test_parts_do_not(sounds: Sounds, searched: Sweep) -> None:
     """What a round comes to is its validation part's accuracy, whatever its test part holds."""
     trial = searched.trials[0]
