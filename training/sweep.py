@@ -31,6 +31,7 @@ from training.run_identity import default_folder
 from training.splits import SplitKind
 from training.sweep_data import TrialData
 from training.sweep_plan import Plan, claim, identity_of_sweep
+from training.sweep_pruner import BelowMedian
 from training.sweep_trials import EPOCHS, REASON, Trial, as_trial, text_of, trials_csv
 from training.workers import Places
 from training.written_whole import written_whole
@@ -103,7 +104,7 @@ class Sweep:
             study_name="sweep",
             direction="maximize",
             load_if_exists=True,
-            pruner=optuna.pruners.MedianPruner(n_startup_trials=5),
+            pruner=BelowMedian(n_startup_trials=5),
         )
         for trial in self._study.get_trials(states=(TrialState.RUNNING,)):
             self._study.tell(trial.number, state=TrialState.FAIL)  # without a reason: interrupted

@@ -9,6 +9,7 @@ from statistics import mean
 from typing import Any
 
 import numpy as np
+import optuna
 import pytest
 
 from app.progress import silent
@@ -24,6 +25,7 @@ from training.run_error import RunError
 from training.search_space import Choice, Range, read_space
 from training.sweep import Sweep
 from training.sweep_plan import Plan
+from training.sweep_pruner import BelowMedian
 from training.sweep_trials import Trial
 from training.workers import InThisProcess, Piece, Places, ProcessPool, Result, Shared
 
@@ -210,6 +212,35 @@ def test_what_was_fitted_is_not_fitted_again(sounds: Sounds, tmp_path: Path) -> 
         for trial in sweep.trials
         if trial.state == "complete"
     )
+
+
+@pytest.mark.parametrize(
+    ("means", "ended"),
+    [
+        pytest.param([0.9, 0.4], True, id="a good beginning"),
+        pytest.param([0.4, 0.6], False, id="a bad beginning"),
+        pytest.param([0.5], False, id="as good as the median"),
+    ],
+)
+def test_a_trial_ends_where_its_mean_so_far_is_below_the_median(
+    means: list[float], ended: bool
+) -> None:
+    study = optuna.create_study(direction="maximize", pruner=BelowMedian(n_startup_trials=3))
+    for accuracy in (0.3, 0.5, 0.7):
+        values = {0: accuracy, 1: accuracy, 2: accuracy}
+        study.add_trial(optuna.create_trial(value=accuracy, intermediate_values=values))
+    trial = study.ask()
+    for step, value in enumerate(means):
+        trial.report(value, step)
+    assert trial.should_prune() is ended
+
+
+def test_no_trial_ends_early_while_few_are_complete() -> None:
+    study = optuna.create_study(direction="maximize", pruner=BelowMedian(n_startup_trials=2))
+    study.add_trial(optuna.create_trial(value=0.9, intermediate_values={0: 0.9}))
+    trial = study.ask()
+    trial.report(0.1, step=0)
+    assert not trial.should_prune()
 
 
 def test_a_trial_that_cannot_be_fitted_is_refused_and_the_sweep_goes_on(
