@@ -5,6 +5,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from training import runs
 from training.recipe import Recipe, load_recipe
@@ -13,6 +14,8 @@ from training.run_error import RunError
 from training.run_identity import Identity, check_same, identity_of
 from training.search_space import Dimension
 from training.written_whole import written_whole
+
+_NOT_SEARCHED: Final = ("training.networks", "model.members")  # a trial fits one network
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +51,18 @@ class Plan:
         return load_recipe(self.recipe, (*self.changes, *values), self.store)
 
     def check(self) -> Recipe:
-        """Return the recipe itself; refuse fields that it has not, before any work.
+        """Return the recipe itself; refuse fields that cannot be searched, before any work.
 
         Raises:
-            RecipeError: the recipe does not validate, or with none of a field's values.
+            RecipeError: the recipe does not validate, or with none of a field's values, or a field
+                decides nothing in a sweep.
         """
         for dimension in self.space:
+            if dimension.field in _NOT_SEARCHED:
+                raise RecipeError(
+                    f"--search {dimension.field}: a trial fits one network, so all values would do "
+                    "the same; set it by --set"
+                )
             refusals = [self._refusal(f"{dimension.field}={text}") for text in dimension.probes]
             if all(refusals):
                 raise RecipeError(f"--search {dimension.field}: {refusals[0]}")

@@ -303,6 +303,19 @@ def test_an_unknown_field_is_refused_before_any_work(
     assert not (tmp_path / "cache").exists()
 
 
+@pytest.mark.parametrize(
+    "search",
+    [
+        pytest.param("training.networks=1..3", id="how many networks"),
+        pytest.param("model.members=[],[{}]", id="in what they differ"),
+    ],
+)
+def test_what_makes_an_ensemble_cannot_be_searched(search: str) -> None:
+    plan = Plan("mfcc-cnn", (), read_space([search]), 2, 2, seed=0, store=Path("none"))
+    with pytest.raises(RecipeError, match="a trial fits one network"):
+        plan.check()
+
+
 def test_the_command_shows_trials_and_best_and_says_what_the_figure_is_worth(
     hark_train: HarkTrain, sounds: Sounds, tiny: TinyModel, searched: Sweep
 ) -> None:
