@@ -160,6 +160,7 @@ def ablation_json(recipe: Recipe, dataset: str, arms: Sequence[Arm]) -> str:
         "epochs": recipe.training.epochs,
         "seed": recipe.training.seed,
         "protocol": first.result.protocol,
+        "warning": first.result.warning,
         "arms": lines,
     }
     return json.dumps(values, indent=2) + "\n"

@@ -235,12 +235,16 @@ class Sweep:
         changes = [f"{field}={text}" for field, text in best.values.items()]
         tables = read_tables(self._plan.recipe, (*self._plan.changes, *changes))
         tables["name"] = f"{tables['name'].removesuffix('-swept')}-swept"
+        comments = [
+            f"The best of {len(self.trials)} trials on {self._dataset.name}: accuracy "
+            f"{best.accuracy:.4f} on validation parts,",
+            "which is optimistic of the best of several. By:",
+            f"  {command}",
+        ]
+        if self._run.folds.warning:
+            comments.append(self._run.folds.warning)
         with written_whole(self.folder / "best.toml", "w") as file:
-            file.write(
-                f"# The best of {len(self.trials)} trials on {self._dataset.name}: accuracy "
-                f"{best.accuracy:.4f} on validation parts,\n# which is optimistic of the best of "
-                f"several. By:\n#   {command}\n\n{tomli_w.dumps(tables)}"
-            )
+            file.write("".join(f"# {line}\n" for line in comments) + "\n" + tomli_w.dumps(tables))
 
 
 def _taken_in(fitting: _Fitting, result: _Validated | str, step: int) -> _Outcome | None:

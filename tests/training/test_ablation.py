@@ -7,15 +7,16 @@ from typing import Any
 import pytest
 
 from app.progress import silent
-from tests.tiny_model import LABELS, RECIPE, SAVING_WARNS, sound, wav
+from tests.tiny_model import LABELS, RECIPE, SAVING_WARNS, TinyModel, sound, wav
 from tests.training.test_cli import HarkTrain
 from tests.training.test_cli import hark_train as hark_train
-from training.ablation import Arm, ablate, prepare, shortened
+from training.ablation import Arm, ablate, ablation_json, prepare, shortened
 from training.augmentation.arms import arms_of, changes_of, plan_with
 from training.augmentation.plan import Augmentation
 from training.datasets import Dataset, load_dataset
 from training.recipe import Recipe, load_recipe
 from training.recipe_error import RecipeError
+from training.results import CrossValidation
 
 pytestmark = SAVING_WARNS
 
@@ -143,6 +144,13 @@ def test_each_arm_is_fitted_and_has_a_result_of_its_own(arms: list[Arm]) -> None
     losses = [arm.result.rounds[0].history["loss"] for arm in arms]
     assert len({tuple(of_arm) for of_arm in losses}) == 4
     assert all(set(arm.by_label) == set(LABELS) for arm in arms)
+
+
+def test_the_results_say_what_a_random_split_promises(tiny: TinyModel, recipe: Recipe) -> None:
+    result = CrossValidation.model_validate_json((tiny.version / "metrics.json").read_bytes())
+    at_random = result.model_copy(update={"warning": "Random split"})
+    written = ablation_json(recipe, "sounds", [Arm(name="none", changes=[], result=at_random)])
+    assert json.loads(written)["warning"] == "Random split"
 
 
 @pytest.mark.slow

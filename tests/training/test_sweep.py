@@ -1,6 +1,7 @@
 """Sweeps: what is searched, what judges it, and that the same sweep finds the same."""
 
 import csv
+import shutil
 import tomllib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -197,6 +198,16 @@ def test_the_best_recipe_is_one_that_fits(searched: Sweep) -> None:
         rows = list(csv.DictReader(file))
     assert [row["trial"] for row in rows] == ["1", "2"]
     assert max(float(row["accuracy"]) for row in rows) == searched.best.accuracy
+
+
+def test_the_best_recipe_of_a_random_split_says_so(
+    sounds: Sounds, searched: Sweep, tmp_path: Path
+) -> None:
+    shutil.copy(searched.folder / "trials.journal", tmp_path)
+    at_random = replace(sounds.run, folds=replace(sounds.run.folds, kind="random"))
+    plan = sounds.plan(RATES, UNITS, trials=2, batch=1)
+    Sweep(plan, at_random, sounds.dataset, tmp_path, resume=True).write("hark-train sweep")
+    assert "\n# Random split, " in (tmp_path / "best.toml").read_text()
 
 
 @pytest.mark.slow

@@ -17,7 +17,7 @@ from training.commands.options import (
     Strict,
     load_folds,
 )
-from training.commands.output import complaints, console, say
+from training.commands.output import complaints, console, print_warning, say
 from training.recipe import load_recipe
 
 
@@ -61,6 +61,7 @@ def ablate(
             if out is not None:
                 ablation.write_whole(out, ablation.ablation_json(taken_apart, dataset.name, arms))
     console.print(tables.ablation_table(arms))
+    print_warning(run.folds.warning)
     if by_label:
         console.print(tables.ablation_by_label_table(arms))
     if out is not None:
