@@ -28,7 +28,7 @@ from training.recipe import Recipe, Training
 from training.results import CrossValidation
 from training.source_code import source_code
 from training.splits import SplitKind
-from training.written_whole import written_whole
+from training.written_whole import write_whole
 
 _LIBRARIES: Final = ("keras", "numpy", "scipy", "librosa", "scikit-learn")
 
@@ -164,9 +164,3 @@ def ablation_json(recipe: Recipe, dataset: str, arms: Sequence[Arm]) -> str:
         "arms": lines,
     }
     return json.dumps(values, indent=2) + "\n"
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write a text so that what reads it finds it whole or not at all."""
-    with written_whole(path, "w") as file:
-        file.write(text)

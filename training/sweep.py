@@ -34,7 +34,7 @@ from training.sweep_plan import Plan, claim, identity_of_sweep
 from training.sweep_pruner import BelowMedian
 from training.sweep_trials import EPOCHS, REASON, Trial, as_trial, text_of, trials_csv
 from training.workers import Places
-from training.written_whole import written_whole
+from training.written_whole import write_whole
 
 N_STARTUP: Final = 10  # trials drawn by chance, before the search learns from what there is
 _ENOUGH_FOR_IMPORTANCE: Final = 10
@@ -229,8 +229,8 @@ class Sweep:
         Raises:
             RunError: no trial was fitted to the end.
         """
-        with written_whole(self.folder / "trials.csv", "w") as file:
-            file.write(trials_csv(self.trials, [each.field for each in self._plan.space]))
+        fields = [each.field for each in self._plan.space]
+        write_whole(self.folder / "trials.csv", trials_csv(self.trials, fields))
         best = self.best
         changes = [f"{field}={text}" for field, text in best.values.items()]
         tables = read_tables(self._plan.recipe, (*self._plan.changes, *changes))
@@ -243,8 +243,8 @@ class Sweep:
         ]
         if self._run.folds.warning:
             comments.append(self._run.folds.warning)
-        with written_whole(self.folder / "best.toml", "w") as file:
-            file.write("".join(f"# {line}\n" for line in comments) + "\n" + tomli_w.dumps(tables))
+        heading = "".join(f"# {line}\n" for line in comments)
+        write_whole(self.folder / "best.toml", f"{heading}\n{tomli_w.dumps(tables)}")
 
 
 def _taken_in(fitting: _Fitting, result: _Validated | str, step: int) -> _Outcome | None:

@@ -13,7 +13,7 @@ from training.recipe_error import RecipeError
 from training.run_error import RunError
 from training.run_identity import Identity, check_same, identity_of
 from training.search_space import Dimension
-from training.written_whole import written_whole
+from training.written_whole import write_whole
 
 _NOT_SEARCHED: Final = ("training.networks", "model.members")  # a trial fits one network
 
@@ -99,5 +99,4 @@ def claim(folder: Path, identity: Identity, resume: bool) -> None:
                 f"{folder} holds this sweep: go on with it by --resume, or remove it to begin anew"
             )
     folder.mkdir(parents=True, exist_ok=True)
-    with written_whole(path, "w") as file:
-        file.write(json.dumps(identity))
+    write_whole(path, json.dumps(identity))

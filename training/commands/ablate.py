@@ -28,6 +28,7 @@ from training.commands.output import (
 )
 from training.commands.surroundings import to_be_resumed
 from training.recipe import load_recipe
+from training.written_whole import write_whole
 
 
 def ablate(
@@ -69,7 +70,7 @@ def ablate(
         for arm in ablation.ablate(run, cache, begin, leave_one_out=leave_one_out):
             arms.append(arm)
             if out is not None:
-                ablation.write_whole(out, ablation.ablation_json(taken_apart, dataset.name, arms))
+                write_whole(out, ablation.ablation_json(taken_apart, dataset.name, arms))
     print_unreadable(run.data.unreadable)
     console.print(tables.ablation_table(arms))
     print_warning(run.folds.warning)
