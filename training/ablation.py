@@ -5,18 +5,13 @@ digest of the arm's recipe, the data, this code and its libraries: work that is 
 where it was.
 """
 
-import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from importlib.metadata import version
 from pathlib import Path
-from typing import Final
 
-import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-import training
 from app.progress import Begin
 from training import runs
 from training.augmentation.arms import arms_of, plan_with
@@ -26,11 +21,9 @@ from training.features_cache import default_cache_folder
 from training.fit_place import FitPlace
 from training.recipe import Recipe, Training
 from training.results import CrossValidation
-from training.source_code import source_code
+from training.run_identity import digest_of, identity_of
 from training.splits import SplitKind
-from training.written_whole import written_whole
-
-_LIBRARIES: Final = ("keras", "numpy", "scipy", "librosa", "scikit-learn")
+from training.written_whole import write_whole
 
 
 class Arm(BaseModel):
@@ -98,7 +91,8 @@ def ablate(
         plan = plan_with(run.recipe.augmentation, changes)
         recipe = run.recipe.model_copy(update={"augmentation": plan})
         arm_run = runs.with_variants(replace(run, recipe=recipe), cache, begin)
-        path = folder / f"{_digest_of(arm_run)}.json"
+        identity = identity_of(arm_run.recipe, arm_run.dataset, arm_run.data, arm_run.folds)
+        path = folder / f"{digest_of(identity)[:32]}.json"
         result = _kept(path)
         if result is None:
             result = runs.cross_validate_run(arm_run, FitPlace(_telling(name, begin))).figures
@@ -115,27 +109,6 @@ def _kept(path: Path) -> CrossValidation | None:
         return CrossValidation.model_validate_json(path.read_bytes())
     except (FileNotFoundError, ValidationError):
         return None
-
-
-def _digest_of(run: runs.Run) -> str:
-    """Return what names a recipe, the clips with features and parts, this code and its libraries.
-
-    What a recipe is called and where it comes from decides nothing.
-    """
-    names = {"name", "summary", "source", "published", "choices", "front_end"}
-    recipe = run.recipe.model_dump(mode="json", exclude=names)
-    labels = [clip.label for clip in run.data.clips]
-    libraries = [(name, version(name)) for name in _LIBRARIES]
-    decides = [recipe, run.recipe.front_end.to_manifest(), run.folds.names, labels, libraries]
-    digest = hashlib.sha256(json.dumps(decides, sort_keys=True).encode())
-    arrays = [run.data.features, run.data.clip_of_window, run.folds.part_of_clip]
-    if run.data.variants is not None:
-        arrays.append(run.data.variants.features)
-    for array in arrays:
-        digest.update(np.ascontiguousarray(array).data)
-    for source in source_code(training):
-        digest.update(source)
-    return digest.hexdigest()[:32]
 
 
 def ablation_json(recipe: Recipe, dataset: str, arms: Sequence[Arm]) -> str:
@@ -160,12 +133,7 @@ def ablation_json(recipe: Recipe, dataset: str, arms: Sequence[Arm]) -> str:
         "epochs": recipe.training.epochs,
         "seed": recipe.training.seed,
         "protocol": first.result.protocol,
+        "warning": first.result.warning,
         "arms": lines,
     }
     return json.dumps(values, indent=2) + "\n"
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write a text so that what reads it finds it whole or not at all."""
-    with written_whole(path, "w") as file:
-        file.write(text)

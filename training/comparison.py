@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from math import sqrt
 from pathlib import Path
 from statistics import mean, stdev
@@ -78,13 +77,22 @@ def check_comparable(runs: Sequence[NamedRun]) -> None:
     """Refuse runs that were not tested on the same clips.
 
     Raises:
-        RecipeError: two runs have other labels, folds or numbers of clips.
+        RecipeError: a run has other labels, folds, numbers of clips or clips in its folds than the
+            first. A file of an earlier release does not tell the last.
     """
-    for first, second in pairwise(runs):
-        if _tested_on(first.result) != _tested_on(second.result):
+    first, *others = runs
+    for other in others:
+        not_alike = (
+            f"{first.name} and {other.name} were not tested on the same folds of the same data"
+        )
+        if _tested_on(first.result) != _tested_on(other.result):
             raise RecipeError(
-                f"{first.name} and {second.name} were not tested on the same folds of the same "
-                f"data: {_in_words(first.result)}, and {_in_words(second.result)}"
+                f"{not_alike}: {_in_words(first.result)}, and {_in_words(other.result)}"
+            )
+        if _split_otherwise(first.result, other.result):
+            raise RecipeError(
+                f"{not_alike}: the folds hold other clips; cross-validate both on the same files "
+                "with the same --split and training.seed"
             )
 
 
@@ -125,6 +133,10 @@ def corrected_t_test(
 
 def _tested_on(run: CrossValidation) -> tuple[list[str], list[tuple[str, int]]]:
     return run.labels, [(part.test, part.metrics.clips) for part in run.rounds]
+
+
+def _split_otherwise(first: CrossValidation, second: CrossValidation) -> bool:
+    return None not in (first.split, second.split) and first.split != second.split
 
 
 def _in_words(run: CrossValidation) -> str:

@@ -98,6 +98,7 @@ def cross_validate(
     figures = CrossValidation(
         protocol=_protocol_in_words(folds, recipe),
         warning=folds.warning,
+        split=folds.digest_of(data.clips),
         labels=labels,
         rounds=results,
         accuracy_mean=mean(accuracies),

@@ -26,6 +26,7 @@ class CrossValidation(BaseModel):
     """All rounds, and all test clips together.
 
     `warning` marks a random split, whose figures promise too much; it is None for any other.
+    `split` is a digest of which clips were in which part; None in a file of an earlier release.
     `accuracy_mean` and `accuracy_deviation` (of the population) are over the rounds. `calibration`
     is fitted on all test parts. `ece_before`, `ece_after` (expected calibration errors without and
     with calibration), `reliability` (the bins behind them; None in a file of an earlier release)
@@ -36,6 +37,7 @@ class CrossValidation(BaseModel):
 
     protocol: str
     warning: str | None = None
+    split: str | None = None
     labels: list[str]
     rounds: list[RoundResult]
     accuracy_mean: float

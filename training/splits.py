@@ -6,7 +6,10 @@ clips are kept together by official fold, else by group, and split at random onl
 asked for by name, which every report then marks.
 """
 
+import hashlib
+import os
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
@@ -73,6 +76,20 @@ class Folds:
                 )
             )
         return rounds
+
+    def digest_of(self, clips: Sequence[Clip]) -> str:
+        """Return a digest of which clips are in which part, wherever their folder is.
+
+        Args:
+            clips: those that were divided, in their order.
+        """
+        paths = [clip.path.absolute() for clip in clips]
+        folder = os.path.commonpath([path.parent for path in paths])
+        divided = sorted(
+            (path.relative_to(folder).as_posix(), self.names[part])
+            for path, part in zip(paths, self.part_of_clip, strict=True)
+        )
+        return hashlib.sha256(repr(divided).encode()).hexdigest()
 
     def _clips_in(self, parts: list[int]) -> NDArray[np.intp]:
         return np.flatnonzero(np.isin(self.part_of_clip, parts))

@@ -31,9 +31,10 @@ from training.run_identity import default_folder
 from training.splits import SplitKind
 from training.sweep_data import TrialData
 from training.sweep_plan import Plan, claim, identity_of_sweep
+from training.sweep_pruner import BelowMedian
 from training.sweep_trials import EPOCHS, REASON, Trial, as_trial, text_of, trials_csv
 from training.workers import Places
-from training.written_whole import written_whole
+from training.written_whole import write_whole
 
 N_STARTUP: Final = 10  # trials drawn by chance, before the search learns from what there is
 _ENOUGH_FOR_IMPORTANCE: Final = 10
@@ -45,6 +46,18 @@ class _Validated:
 
     accuracy: float
     epochs: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Outcome:
+    """How a trial ended. The search is told when its whole batch is done, and not before.
+
+    So an interruption leaves whole batches behind, and the next begins where it would have.
+    """
+
+    state: TrialState
+    accuracy: float | None = None
+    reason: str = ""
 
 
 @dataclass(slots=True)
@@ -91,7 +104,7 @@ class Sweep:
             study_name="sweep",
             direction="maximize",
             load_if_exists=True,
-            pruner=optuna.pruners.MedianPruner(n_startup_trials=5),
+            pruner=BelowMedian(n_startup_trials=5),
         )
         for trial in self._study.get_trials(states=(TrialState.RUNNING,)):
             self._study.tell(trial.number, state=TrialState.FAIL)  # without a reason: interrupted
@@ -155,60 +168,52 @@ class Sweep:
     def _fit(
         self, asked: list[optuna.Trial], ready: TrialData, places: Places, advance: Advance
     ) -> None:
-        """Fit a batch of trials, round by round, and tell the search what they came to."""
-        fitting = [each for trial in asked if (each := self._begun(trial, ready)) is not None]
+        """Fit a batch of trials, round by round, then tell the search what they came to."""
+        outcomes: dict[int, _Outcome] = {}
+        fitting = []
         n_rounds = len(self._run.folds.names)
-        for _ in range((len(asked) - len(fitting)) * n_rounds):
-            advance("")
+        for trial in asked:
+            begun = self._begun(trial, ready)
+            if isinstance(begun, _Fitting):
+                fitting.append(begun)
+                continue
+            outcomes[trial.number] = begun
+            for _ in range(n_rounds):
+                advance("")
         for step in range(n_rounds):
             validated = _validate_round(fitting, step, places)
             going_on = []
             for each, result in zip(fitting, validated, strict=True):
-                goes_on = self._told(each, result, step)
+                outcome = _taken_in(each, result, step)
                 note = f"accuracy {_mean(each.rounds):.3f}" if each.rounds else ""
-                for _ in range(1 if goes_on or step == n_rounds - 1 else n_rounds - step):
+                for _ in range(1 if outcome is None else n_rounds - step):
                     advance(note)
-                if goes_on:
+                if outcome is None:
                     going_on.append(each)
+                else:
+                    outcomes[each.trial.number] = outcome
             fitting = going_on
+        for trial in asked:
+            self._tell(trial, outcomes[trial.number])
 
-    def _begun(self, trial: optuna.Trial, ready: TrialData) -> _Fitting | None:
-        """Return a trial that is to be fitted; None where that is refused, or known already."""
+    def _begun(self, trial: optuna.Trial, ready: TrialData) -> _Fitting | _Outcome:
+        """Return a trial that is to be fitted, or how it ended: refused, or known already."""
         for known in self._study.get_trials(states=(TrialState.COMPLETE,)):
             if known.params == trial.params:
                 trial.set_user_attr(EPOCHS, known.user_attrs[EPOCHS])
                 for step, value in known.intermediate_values.items():
                     trial.report(value, step)
-                self._study.tell(trial, known.value)
-                return None
+                return _Outcome(TrialState.COMPLETE, known.value)
         try:
             recipe = self._plan.recipe_with(_changes(trial.params))
             return _Fitting(trial, ready.run_of(recipe), [])
         except (RecipeError, DatasetError) as error:
-            self._refuse(trial, str(error))
-            return None
+            return _Outcome(TrialState.FAIL, reason=str(error))
 
-    def _told(self, fitting: _Fitting, result: _Validated | str, step: int) -> bool:
-        """Take in what a round came to; return whether the trial goes on."""
-        trial = fitting.trial
-        if isinstance(result, str):
-            self._refuse(trial, result)
-            return False
-        fitting.rounds.append(result)
-        accuracy = _mean(fitting.rounds)
-        trial.set_user_attr(EPOCHS, [each.epochs for each in fitting.rounds])
-        trial.report(accuracy, step)
-        if len(fitting.rounds) == len(fitting.run.folds.names):
-            self._study.tell(trial, accuracy)
-            return False
-        if trial.should_prune():
-            self._study.tell(trial, state=TrialState.PRUNED)
-            return False
-        return True
-
-    def _refuse(self, trial: optuna.Trial, reason: str) -> None:
-        trial.set_user_attr(REASON, " ".join(reason.split()))  # a table has lines
-        self._study.tell(trial, state=TrialState.FAIL)
+    def _tell(self, trial: optuna.Trial, outcome: _Outcome) -> None:
+        if outcome.reason:
+            trial.set_user_attr(REASON, " ".join(outcome.reason.split()))  # a table has lines
+        self._study.tell(trial, outcome.accuracy, state=outcome.state)
 
     def _found(self) -> list[FrozenTrial]:
         """Return the trials that are done, without those that an interruption ended."""
@@ -224,18 +229,36 @@ class Sweep:
         Raises:
             RunError: no trial was fitted to the end.
         """
-        with written_whole(self.folder / "trials.csv", "w") as file:
-            file.write(trials_csv(self.trials, [each.field for each in self._plan.space]))
+        fields = [each.field for each in self._plan.space]
+        write_whole(self.folder / "trials.csv", trials_csv(self.trials, fields))
         best = self.best
         changes = [f"{field}={text}" for field, text in best.values.items()]
         tables = read_tables(self._plan.recipe, (*self._plan.changes, *changes))
         tables["name"] = f"{tables['name'].removesuffix('-swept')}-swept"
-        with written_whole(self.folder / "best.toml", "w") as file:
-            file.write(
-                f"# The best of {len(self.trials)} trials on {self._dataset.name}: accuracy "
-                f"{best.accuracy:.4f} on validation parts,\n# which is optimistic of the best of "
-                f"several. By:\n#   {command}\n\n{tomli_w.dumps(tables)}"
-            )
+        comments = [
+            f"The best of {len(self.trials)} trials on {self._dataset.name}: accuracy "
+            f"{best.accuracy:.4f} on validation parts,",
+            "which is optimistic of the best of several. By:",
+            f"  {command}",
+        ]
+        if self._run.folds.warning:
+            comments.append(self._run.folds.warning)
+        heading = "".join(f"# {line}\n" for line in comments)
+        write_whole(self.folder / "best.toml", f"{heading}\n{tomli_w.dumps(tables)}")
+
+
+def _taken_in(fitting: _Fitting, result: _Validated | str, step: int) -> _Outcome | None:
+    """Take in what a round came to; return how the trial ended, or None where it goes on."""
+    if isinstance(result, str):
+        return _Outcome(TrialState.FAIL, reason=result)
+    trial = fitting.trial
+    fitting.rounds.append(result)
+    accuracy = _mean(fitting.rounds)
+    trial.set_user_attr(EPOCHS, [each.epochs for each in fitting.rounds])
+    trial.report(accuracy, step)
+    if len(fitting.rounds) == len(fitting.run.folds.names):
+        return _Outcome(TrialState.COMPLETE, accuracy)
+    return _Outcome(TrialState.PRUNED) if trial.should_prune() else None
 
 
 def _validate_round(

@@ -5,6 +5,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from training import runs
 from training.recipe import Recipe, load_recipe
@@ -12,7 +13,9 @@ from training.recipe_error import RecipeError
 from training.run_error import RunError
 from training.run_identity import Identity, check_same, identity_of
 from training.search_space import Dimension
-from training.written_whole import written_whole
+from training.written_whole import write_whole
+
+_NOT_SEARCHED: Final = ("training.networks", "model.members")  # a trial fits one network
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +51,18 @@ class Plan:
         return load_recipe(self.recipe, (*self.changes, *values), self.store)
 
     def check(self) -> Recipe:
-        """Return the recipe itself; refuse fields that it has not, before any work.
+        """Return the recipe itself; refuse fields that cannot be searched, before any work.
 
         Raises:
-            RecipeError: the recipe does not validate, or with none of a field's values.
+            RecipeError: the recipe does not validate, or with none of a field's values, or a field
+                decides nothing in a sweep.
         """
         for dimension in self.space:
+            if dimension.field in _NOT_SEARCHED:
+                raise RecipeError(
+                    f"--search {dimension.field}: a trial fits one network, so all values would do "
+                    "the same; set it by --set"
+                )
             refusals = [self._refusal(f"{dimension.field}={text}") for text in dimension.probes]
             if all(refusals):
                 raise RecipeError(f"--search {dimension.field}: {refusals[0]}")
@@ -90,5 +99,4 @@ def claim(folder: Path, identity: Identity, resume: bool) -> None:
                 f"{folder} holds this sweep: go on with it by --resume, or remove it to begin anew"
             )
     folder.mkdir(parents=True, exist_ok=True)
-    with written_whole(path, "w") as file:
-        file.write(json.dumps(identity))
+    write_whole(path, json.dumps(identity))

@@ -7,15 +7,16 @@ from typing import Any
 import pytest
 
 from app.progress import silent
-from tests.tiny_model import LABELS, RECIPE, SAVING_WARNS, sound, wav
+from tests.tiny_model import LABELS, RECIPE, SAVING_WARNS, TinyModel, sound, wav
 from tests.training.test_cli import HarkTrain
 from tests.training.test_cli import hark_train as hark_train
-from training.ablation import Arm, ablate, prepare, shortened
+from training.ablation import Arm, ablate, ablation_json, prepare, shortened
 from training.augmentation.arms import arms_of, changes_of, plan_with
 from training.augmentation.plan import Augmentation
 from training.datasets import Dataset, load_dataset
 from training.recipe import Recipe, load_recipe
 from training.recipe_error import RecipeError
+from training.results import CrossValidation
 
 pytestmark = SAVING_WARNS
 
@@ -91,11 +92,12 @@ ABLATED = RECIPE + "\n[augmentation.waveform]\nvariants = 1\n[augmentation.wavef
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A recipe, and two clips of each label in each of two folds."""
+    """A recipe, two clips of each label in each of two folds, and a file that is no audio."""
     folder = tmp_path_factory.mktemp("ablation")
     recipe = ABLATED.replace("time_shift = true\n", "").replace("epochs = 8", "epochs = 2")
     (folder / "recipe.toml").write_text(recipe)
-    rows = ["path,label,fold"]
+    (folder / "broken.wav").write_bytes(b"no sound" * 100)
+    rows = ["path,label,fold", f"broken.wav,{LABELS[0]},1"]
     for seed in range(12):
         label, fold = LABELS[seed % 3], 1 + seed // 6
         (folder / f"{seed}.wav").write_bytes(wav(sound(label, seed)))
@@ -143,6 +145,13 @@ def test_each_arm_is_fitted_and_has_a_result_of_its_own(arms: list[Arm]) -> None
     losses = [arm.result.rounds[0].history["loss"] for arm in arms]
     assert len({tuple(of_arm) for of_arm in losses}) == 4
     assert all(set(arm.by_label) == set(LABELS) for arm in arms)
+
+
+def test_the_results_say_what_a_random_split_promises(tiny: TinyModel, recipe: Recipe) -> None:
+    result = CrossValidation.model_validate_json((tiny.version / "metrics.json").read_bytes())
+    at_random = result.model_copy(update={"warning": "Random split"})
+    written = ablation_json(recipe, "sounds", [Arm(name="none", changes=[], result=at_random)])
+    assert json.loads(written)["warning"] == "Random split"
 
 
 @pytest.mark.slow
@@ -205,7 +214,20 @@ def test_the_command_prints_tables_and_writes_what_they_say(
         assert set(line["recall_by_label"]) == set(LABELS)
         assert set(line["accuracies"]) == {"1", "2"}
     assert "from none" in finished.output
+    assert "1 files cannot be used, and are left out" in finished.complaint
     assert "by label" in finished.output
+
+
+def test_a_starting_point_is_looked_for_in_the_store(
+    hark_train: HarkTrain, tiny: TinyModel, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is found there: what the complaint is about comes after that."""
+    monkeypatch.setenv("HARK_MODEL_STORE", str(tiny.store))
+    finished = hark_train(
+        *("ablate", "fine-tune", "--set", f"starting_point={tiny.reference}"),
+        *("--data", folder / "sounds.csv", "--cache", folder / "cache"),
+    )
+    assert finished.complaint.startswith("hark-train: the recipe has no augmentation")
 
 
 MISTAKES = {

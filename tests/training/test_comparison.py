@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from tests.tiny_model import TinyModel, run_hark_train
-from training.comparison import check_comparable, corrected_t_test, load_run
+from training.comparison import NamedRun, check_comparable, corrected_t_test, load_run
 from training.recipe_error import RecipeError
 
 FIRST, SECOND = [0.61, 0.58, 0.66, 0.70], [0.64, 0.60, 0.71, 0.69]
@@ -47,6 +47,7 @@ def runs(tiny: TinyModel, tmp_path: Path) -> tuple[Path, Path]:
     for place, part in enumerate(metrics["rounds"]):
         part["metrics"]["accuracy"] -= 0.1 + 0.01 * place
     metrics["accuracy_mean"] -= 0.11
+    metrics["warning"] = "Random split, of a test."
     for name in ("worse", "other"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "metrics.json").write_text(json.dumps(metrics))
@@ -59,6 +60,7 @@ def test_runs_and_versions_are_compared(tiny: TinyModel, runs: tuple[Path, Path]
     assert finished.returncode == 0, finished.stderr
     assert "11.0 points worse than tiny@1: more than chance would do" in finished.stdout
     assert "-11.0" in finished.stdout
+    assert finished.stderr == "Random split, of a test.\n"
 
 
 def test_a_run_is_as_good_as_itself(tiny: TinyModel) -> None:
@@ -70,6 +72,19 @@ def test_other_folds_cannot_be_compared(tiny: TinyModel, runs: tuple[Path, Path]
     named = [load_run("tiny", tiny.store), load_run(str(runs[1]), tiny.store)]
     with pytest.raises(RecipeError, match="were not tested on the same folds of the same data"):
         check_comparable(named)
+
+
+def test_folds_of_other_clips_cannot_be_compared(tiny: TinyModel) -> None:
+    """Another seed's random split has the same names and numbers; a file of old tells no more."""
+    first = load_run("tiny", tiny.store)
+    assert first.result.split is not None
+    of_old, of_another_seed = (
+        NamedRun(name, first.result.model_copy(update={"split": split}))
+        for name, split in (("old", None), ("other", "0" * 64))
+    )
+    check_comparable([first, of_old, first])
+    with pytest.raises(RecipeError, match=r"tiny and other .* the folds hold other clips"):
+        check_comparable([first, of_old, of_another_seed])
 
 
 def test_a_folder_without_figures_is_told(tiny: TinyModel, tmp_path: Path) -> None:

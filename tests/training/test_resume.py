@@ -8,8 +8,10 @@ import time
 from pathlib import Path
 
 import pytest
+import typer
 
 from tests.tiny_model import RECIPE, TinyModel, write_data
+from training.commands.surroundings import to_be_resumed
 from training.run_error import RunError
 from training.run_folder import RunFolder
 
@@ -85,6 +87,28 @@ def test_a_run_that_is_ended_three_times_comes_to_the_same_result(tmp_path: Path
     assert (out / "metrics.json").read_bytes() == (whole / "metrics.json").read_bytes()
     assert "--resume" not in (out / "run.json").read_text()  # what makes it again begins anew
     assert not (out / "unfinished").exists()
+
+
+@pytest.mark.parametrize(
+    ("option", "expected"),
+    [
+        pytest.param("--resume", "ablate mfcc-cnn --resume", id="when asked to"),
+        pytest.param(None, "ablate mfcc-cnn", id="by itself"),
+    ],
+)
+def test_who_interrupts_is_told_how_to_go_on(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    option: str | None,
+    expected: str,
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["hark-train", "ablate", "mfcc-cnn"])
+    with pytest.raises(typer.Exit) as ended, to_be_resumed(option):
+        raise KeyboardInterrupt
+    assert ended.value.exit_code == 130
+    assert capsys.readouterr().err == (
+        f"hark-train: interrupted; what is done is kept. Go on with: hark-train {expected}\n"
+    )
 
 
 def interrupted(folder: Path) -> None:

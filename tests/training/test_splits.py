@@ -1,6 +1,7 @@
 """Splits: clips that belong together stay together, and nothing is tested on what trained it."""
 
 from collections import Counter
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Final
@@ -254,3 +255,14 @@ def test_rounds_go_in_a_circle() -> None:
     turns = make_folds(folded("1", "2", "3")).rounds()
     for turn, following in pairwise([*turns, turns[0]]):
         assert turn.validation.tolist() == following.test.tolist()
+
+
+def test_a_split_is_told_from_others_by_its_clips_and_not_by_where_they_are() -> None:
+    dataset = plain(40)
+    split = make_folds(dataset, "random")
+    digest = split.digest_of(dataset.clips)
+    moved = [replace(clip, path=Path("elsewhere") / clip.path) for clip in dataset.clips]
+    assert split.digest_of(moved) == digest
+    assert make_folds(dataset, "random", seed=1).digest_of(dataset.clips) != digest
+    renamed = replace(dataset.clips[0], path=Path("other.wav"))
+    assert split.digest_of([renamed, *dataset.clips[1:]]) != digest

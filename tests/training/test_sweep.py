@@ -1,6 +1,7 @@
 """Sweeps: what is searched, what judges it, and that the same sweep finds the same."""
 
 import csv
+import shutil
 import tomllib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -9,6 +10,7 @@ from statistics import mean
 from typing import Any
 
 import numpy as np
+import optuna
 import pytest
 
 from app.progress import silent
@@ -24,6 +26,7 @@ from training.run_error import RunError
 from training.search_space import Choice, Range, read_space
 from training.sweep import Sweep
 from training.sweep_plan import Plan
+from training.sweep_pruner import BelowMedian
 from training.sweep_trials import Trial
 from training.workers import InThisProcess, Piece, Places, ProcessPool, Result, Shared
 
@@ -151,6 +154,23 @@ def test_a_sweep_that_is_interrupted_goes_on_to_the_same_trials(
     assert [trial.number for trial in resumed.trials] == [1, 2]
 
 
+def test_a_batch_that_is_interrupted_after_a_refusal_is_proposed_anew(
+    sounds: Sounds, tmp_path: Path
+) -> None:
+    """Before any fit, one trial of the first batch is refused; the interruption comes then."""
+    searches = ["front_end.features.n_mfcc=13,5000", "model.options.units=-1,-2", RATES]
+    plan = replace(sounds.plan(*searches, trials=4), seed=1)
+    expected = sounds.search(sounds.sweep(plan, tmp_path / "whole"), HERE)
+    tried = {trial.values["front_end.features.n_mfcc"] for trial in expected[: plan.batch]}
+    assert tried == {"13", "5000"}
+    interrupted = sounds.sweep(plan, tmp_path / "ended")
+    with pytest.raises(KeyboardInterrupt):
+        sounds.search(interrupted, Places(files=ProcessPool(1), fits=Ended(0)))
+    resumed = sounds.sweep(plan, tmp_path / "ended", resume=True)
+    sounds.search(resumed, HERE)
+    assert resumed.trials == expected
+
+
 def test_validation_parts_judge_and_test_parts_do_not(sounds: Sounds, searched: Sweep) -> None:
     """What a round comes to is its validation part's accuracy, whatever its test part holds."""
     trial = searched.trials[0]
@@ -180,6 +200,16 @@ def test_the_best_recipe_is_one_that_fits(searched: Sweep) -> None:
     assert max(float(row["accuracy"]) for row in rows) == searched.best.accuracy
 
 
+def test_the_best_recipe_of_a_random_split_says_so(
+    sounds: Sounds, searched: Sweep, tmp_path: Path
+) -> None:
+    shutil.copy(searched.folder / "trials.journal", tmp_path)
+    at_random = replace(sounds.run, folds=replace(sounds.run.folds, kind="random"))
+    plan = sounds.plan(RATES, UNITS, trials=2, batch=1)
+    Sweep(plan, at_random, sounds.dataset, tmp_path, resume=True).write("hark-train sweep")
+    assert "\n# Random split, " in (tmp_path / "best.toml").read_text()
+
+
 @pytest.mark.slow
 def test_what_was_fitted_is_not_fitted_again(sounds: Sounds, tmp_path: Path) -> None:
     """Of two choices, four trials try some twice: each of them takes three rounds, once."""
@@ -193,6 +223,35 @@ def test_what_was_fitted_is_not_fitted_again(sounds: Sounds, tmp_path: Path) -> 
         for trial in sweep.trials
         if trial.state == "complete"
     )
+
+
+@pytest.mark.parametrize(
+    ("means", "ended"),
+    [
+        pytest.param([0.9, 0.4], True, id="a good beginning"),
+        pytest.param([0.4, 0.6], False, id="a bad beginning"),
+        pytest.param([0.5], False, id="as good as the median"),
+    ],
+)
+def test_a_trial_ends_where_its_mean_so_far_is_below_the_median(
+    means: list[float], ended: bool
+) -> None:
+    study = optuna.create_study(direction="maximize", pruner=BelowMedian(n_startup_trials=3))
+    for accuracy in (0.3, 0.5, 0.7):
+        values = {0: accuracy, 1: accuracy, 2: accuracy}
+        study.add_trial(optuna.create_trial(value=accuracy, intermediate_values=values))
+    trial = study.ask()
+    for step, value in enumerate(means):
+        trial.report(value, step)
+    assert trial.should_prune() is ended
+
+
+def test_no_trial_ends_early_while_few_are_complete() -> None:
+    study = optuna.create_study(direction="maximize", pruner=BelowMedian(n_startup_trials=2))
+    study.add_trial(optuna.create_trial(value=0.9, intermediate_values={0: 0.9}))
+    trial = study.ask()
+    trial.report(0.1, step=0)
+    assert not trial.should_prune()
 
 
 def test_a_trial_that_cannot_be_fitted_is_refused_and_the_sweep_goes_on(
@@ -253,6 +312,19 @@ def test_an_unknown_field_is_refused_before_any_work(
     assert finished.status == 1
     assert "hark-train: --search training.learning_speed: " in finished.complaint
     assert not (tmp_path / "cache").exists()
+
+
+@pytest.mark.parametrize(
+    "search",
+    [
+        pytest.param("training.networks=1..3", id="how many networks"),
+        pytest.param("model.members=[],[{}]", id="in what they differ"),
+    ],
+)
+def test_what_makes_an_ensemble_cannot_be_searched(search: str) -> None:
+    plan = Plan("mfcc-cnn", (), read_space([search]), 2, 2, seed=0, store=Path("none"))
+    with pytest.raises(RecipeError, match="a trial fits one network"):
+        plan.check()
 
 
 def test_the_command_shows_trials_and_best_and_says_what_the_figure_is_worth(

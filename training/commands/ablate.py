@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from app.progress import show_progress
+from app.settings import DEFAULT_MODEL_STORE
 from training import tables
 from training.commands.options import (
     Cache,
@@ -14,11 +15,20 @@ from training.commands.options import (
     OnlyFolds,
     RecipeName,
     Split,
+    Store,
     Strict,
     load_folds,
 )
-from training.commands.output import complaints, console, say
+from training.commands.output import (
+    complaints,
+    console,
+    print_unreadable,
+    print_warning,
+    say,
+)
+from training.commands.surroundings import to_be_resumed
 from training.recipe import load_recipe
+from training.written_whole import write_whole
 
 
 def ablate(
@@ -39,6 +49,7 @@ def ablate(
     split: Split = "auto",
     strict: Strict = False,
     cache: Cache = None,
+    store: Store = DEFAULT_MODEL_STORE,
     out: Annotated[
         Path | None, typer.Option(help="A JSON file, written anew as each result comes.")
     ] = None,
@@ -49,18 +60,20 @@ def ablate(
     """
     from training import ablation
 
-    taken_apart = ablation.shortened(load_recipe(recipe, changes or ()), epochs)
+    taken_apart = ablation.shortened(load_recipe(recipe, changes or (), store), epochs)
     dataset = load_folds(data, folds)
     if out is not None:
         out.parent.mkdir(parents=True, exist_ok=True)
     arms: list[ablation.Arm] = []
-    with show_progress(complaints) as begin:
+    with to_be_resumed(option=None), show_progress(complaints) as begin:
         run = ablation.prepare(taken_apart, dataset, split, strict, cache, begin)
         for arm in ablation.ablate(run, cache, begin, leave_one_out=leave_one_out):
             arms.append(arm)
             if out is not None:
-                ablation.write_whole(out, ablation.ablation_json(taken_apart, dataset.name, arms))
+                write_whole(out, ablation.ablation_json(taken_apart, dataset.name, arms))
+    print_unreadable(run.data.unreadable)
     console.print(tables.ablation_table(arms))
+    print_warning(run.folds.warning)
     if by_label:
         console.print(tables.ablation_by_label_table(arms))
     if out is not None:

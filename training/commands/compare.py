@@ -7,7 +7,7 @@ import typer
 from app.settings import DEFAULT_MODEL_STORE
 from training import tables
 from training.commands.options import Store
-from training.commands.output import console, say
+from training.commands.output import console, print_warning, say
 from training.recipe_error import RecipeError
 
 
@@ -28,5 +28,7 @@ def compare(
     first, *others = named
     tests = [comparison.paired_test(first.result, other.result) for other in others]
     console.print(tables.comparison_table(named, tests))
+    for warning in dict.fromkeys(run.result.warning for run in named):
+        print_warning(warning)
     for other, test in zip(others, tests, strict=True):
         say(tables.comparison_in_words(first, other, test))

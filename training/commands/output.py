@@ -36,8 +36,13 @@ def print_unreadable(clips: "Sequence[UnreadableClip]") -> None:
 def print_cross_validation(result: "CrossValidation") -> None:
     """Print how a cross-validation went, and what is to be kept in mind."""
     console.print(tables.cross_validation_table(result))
-    if result.warning:
-        complaints.print(f"[yellow]{result.warning}[/yellow]")
+    print_warning(result.warning)
+
+
+def print_warning(warning: str | None) -> None:
+    """Print what is to be known of the figures, if anything."""
+    if warning:
+        complaints.print(f"[yellow]{warning}[/yellow]")
 
 
 def print_metrics(metrics: "Metrics") -> None:

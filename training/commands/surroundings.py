@@ -18,13 +18,18 @@ from training.workers import THIS_MACHINE, Places, thread_environment
 
 
 @contextmanager
-def to_be_resumed() -> Iterator[None]:
-    """Say how to go on, and exit with status 130, when Ctrl-C or a kill ends the work."""
+def to_be_resumed(option: str | None = "--resume") -> Iterator[None]:
+    """Say how to go on, and exit with status 130, when Ctrl-C or a kill ends the work.
+
+    Args:
+        option: what the command is to be given to go on; None where it does so by itself.
+    """
     try:
         with killed_as_by_ctrl_c():
             yield
     except KeyboardInterrupt:
-        complain(f"interrupted; what is done is kept. Go on with: {command_line()} --resume")
+        command = command_line() if option is None else f"{command_line()} {option}"
+        complain(f"interrupted; what is done is kept. Go on with: {command}")
         raise typer.Exit(130) from None
 
 

@@ -24,7 +24,7 @@ from training.commands.options import (
     Threads,
     load_folds,
 )
-from training.commands.output import complaints, console, print_unreadable, say
+from training.commands.output import complaints, console, print_unreadable, print_warning, say
 from training.commands.surroundings import command_line, compute_on, to_be_resumed, work_places
 from training.search_space import read_space
 
@@ -77,6 +77,7 @@ def sweep(
     print_unreadable(run.data.unreadable)
     found.write(command_line())
     console.print(tables.sweep_table(found.trials))
+    print_warning(run.folds.warning)
     if importances := found.importances():
         console.print(tables.importance_table(importances))
     best = found.folder / "best.toml"
