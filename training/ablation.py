@@ -70,7 +70,7 @@ def prepare(
     if recipe.augmentation.waveform is not None:
         recipe.augmentation.waveform.check_labels(dataset.labels)
     plain = recipe.model_copy(update={"augmentation": Augmentation()})
-    run = runs.prepare_dataset(plain, dataset, split, strict, cache, begin)
+    run = runs.prepare(plain, dataset, split, strict, cache, begin)
     return replace(run, recipe=recipe)
 
 

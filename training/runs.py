@@ -65,7 +65,7 @@ class Run:
     folds: Folds
 
 
-def prepare_dataset(
+def prepare(
     recipe: Recipe,
     dataset: Dataset,
     split: SplitKind,

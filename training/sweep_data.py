@@ -55,7 +55,7 @@ class TrialData:
         if key not in self._others:
             if len(self._others) == _N_KEPT:
                 del self._others[next(iter(self._others))]  # the oldest
-            self._others[key] = runs.prepare_dataset(recipe, *self._arguments)
+            self._others[key] = runs.prepare(recipe, *self._arguments)
         return replace(self._others[key], recipe=recipe)
 
 

@@ -212,7 +212,7 @@ def with_plan(recipe: Recipe, values: dict[str, Any]) -> Recipe:
 def silenced(sounds: Dataset, tiny_recipe: Recipe, cache: Path) -> runs.Run:
     """A run whose variants are silence."""
     recipe = with_plan(tiny_recipe, SILENCE)
-    return runs.prepare_dataset(recipe, sounds, "auto", False, cache, silent)
+    return runs.prepare(recipe, sounds, "auto", False, cache, silent)
 
 
 def test_only_what_is_fitted_on_has_variants(silenced: runs.Run, data: DatasetFeatures) -> None:
@@ -294,5 +294,5 @@ def test_labels_that_the_data_has_not_are_refused_before_any_work(
 ) -> None:
     recipe = with_plan(tiny_recipe, {"gain": {}, "by_label": {"siren": {"gain": False}}})
     with pytest.raises(RecipeError, match=r"names siren.*clicks, noise, tone"):
-        runs.prepare_dataset(recipe, sounds, "auto", False, tmp_path / "cache", silent)
+        runs.prepare(recipe, sounds, "auto", False, tmp_path / "cache", silent)
     assert not (tmp_path / "cache").exists()

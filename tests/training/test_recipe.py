@@ -22,7 +22,7 @@ from training.recipe import (
     recipe_names,
 )
 from training.recipe_error import RecipeError
-from training.runs import prepare_dataset
+from training.runs import prepare
 
 
 def recipe_of(folder: Path, text: str) -> Recipe:
@@ -294,10 +294,10 @@ def test_a_starting_point_is_not_tested_on_what_it_was_fitted_on(
     recipe = load_recipe("fine-tune", [f"starting_point={tiny.reference}"], tiny.store)
     known = load_dataset(tiny.data)
     with pytest.raises(RecipeError, match=r"tiny@1.*was fitted on clips of sounds"):
-        prepare_dataset(recipe, known, "auto", False, tmp_path, silent)
+        prepare(recipe, known, "auto", False, tmp_path, silent)
     other = Dataset("others", known.licence, known.select_folds(["3"]).clips)
     with pytest.raises(DatasetError, match="others has 1 fold here"):  # by then it was let through
-        prepare_dataset(recipe, other, "auto", False, tmp_path, silent)
+        prepare(recipe, other, "auto", False, tmp_path, silent)
 
 
 def test_a_network_that_cannot_be_built_is_told_before_any_work(
@@ -305,7 +305,7 @@ def test_a_network_that_cannot_be_built_is_told_before_any_work(
 ) -> None:
     recipe = load_recipe(str(tiny.recipe), ["model.options.head_droput=0.3"])
     with pytest.raises(RecipeError, match="head_droput"):
-        prepare_dataset(recipe, load_dataset(tiny.data), "auto", False, tmp_path / "none", silent)
+        prepare(recipe, load_dataset(tiny.data), "auto", False, tmp_path / "none", silent)
     assert not (tmp_path / "none").exists()
 
 

@@ -103,7 +103,7 @@ def sounds(tiny: TinyModel, tmp_path_factory: pytest.TempPathFactory) -> Sounds:
         .replace("dropout = [0.0]", "dropout = 0.0")
     )
     dataset, recipe = load_dataset(tiny.data), load_recipe(str(path))
-    run = runs.prepare_dataset(recipe, dataset, "auto", False, tiny.cache, silent, HERE)
+    run = runs.prepare(recipe, dataset, "auto", False, tiny.cache, silent, HERE)
     return Sounds(path, dataset, tiny.cache, run)
 
 

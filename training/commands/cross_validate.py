@@ -68,7 +68,7 @@ def cross_validate(
     began = datetime.now(UTC)
     with to_be_resumed(), work_places(ray, threads) as places, show_progress(complaints) as begin:
         dataset = load_folds(data, folds)
-        run = runs.prepare_dataset(
+        run = runs.prepare(
             load_recipe(recipe, changes or (), store), dataset, split, strict, cache, begin, places
         )
         print_unreadable(run.data.unreadable)  # now, and not after hours

@@ -69,7 +69,7 @@ def sweep(
     searched = plan.check()
     dataset = load_folds(data, folds)
     with to_be_resumed(), work_places(ray, threads) as places, show_progress(complaints) as begin:
-        run = runs.prepare_dataset(searched, dataset, split, strict, cache, begin, places)
+        run = runs.prepare(searched, dataset, split, strict, cache, begin, places)
         found = Sweep(plan, run, dataset, out, resume)
         for trial in found.search(strict, split, cache, places, begin):
             line = tables.trial_in_words(trial)
