@@ -29,16 +29,16 @@ def siren(rng: np.random.Generator) -> Waveform:
 
 
 def jackhammer(rng: np.random.Generator) -> Waveform:
-    """A jackhammer: thirteen blows a second, each a burst of noise over a ringing of metal."""
-    blows_per_second = 13
+    """A jackhammer: eleven blows a second, each a burst of noise over a ringing of metal."""
+    blows_per_second = 11
     n_blows = round((SECONDS - 0.05) * blows_per_second)
     starts = np.arange(n_blows) / blows_per_second + rng.normal(0, 0.001, n_blows)
     blows = np.zeros_like(TIME)
     blows[np.round(np.abs(starts) * RATE_HZ).astype(int)] = rng.uniform(0.8, 1.0, n_blows)
-    decay = np.exp(-TIME[: round(0.06 * RATE_HZ)] / 0.03)
-    burst = decay * _band_noise(rng, 100, 2_900)[: len(decay)]
+    decay = np.exp(-TIME[: round(0.06 * RATE_HZ)] / 0.04)
+    burst = decay * _band_noise(rng, 100, 2_000)[: len(decay)]
     ringing = decay * sum(np.sin(2 * np.pi * hz * TIME[: len(decay)]) for hz in (110, 870, 2_340))
-    hammer = scipy.signal.fftconvolve(blows, burst + 0.22 * ringing)[: len(TIME)]
+    hammer = scipy.signal.fftconvolve(blows, burst + 0.1 * ringing)[: len(TIME)]
     return _echo(hammer / hammer.std()) + 0.035 * _band_noise(rng, 50, 6_900)
 
 
