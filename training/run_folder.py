@@ -7,6 +7,7 @@ from urllib.parse import quote
 
 from training.run_error import RunError
 from training.run_identity import Identity, check_same, default_folder
+from training.written_whole import write_whole
 
 
 class RunFolder:
@@ -45,6 +46,21 @@ class RunFolder:
     def checkpoint(self, fit: str) -> Path:
         """Return where a fit's checkpoint is kept."""
         return self._unfinished / f"{quote(fit, safe=' ')}.npz"
+
+    def note_version(self, folder: Path) -> None:
+        """Keep which version the run has written, so that going on writes no second one."""
+        write_whole(self._version_path, str(folder.resolve()))
+
+    def noted_version(self) -> Path | None:
+        """Return the folder of the version that the run has written, if it is still there."""
+        if not self._version_path.exists():
+            return None
+        folder = Path(self._version_path.read_text(encoding="utf-8"))
+        return folder if folder.is_dir() else None
+
+    @property
+    def _version_path(self) -> Path:
+        return self._unfinished / "version"
 
     def finish(self) -> None:
         """Remove the checkpoints, and the folder where nobody named it."""

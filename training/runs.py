@@ -162,9 +162,15 @@ def fit_and_export(
 ) -> ModelReference:
     """Fit on all clips, for as long as the cross-validation found best, and write a version.
 
+    A run that is gone on with after that has its version already: the same store's of that name.
+
     Raises:
         ArtifactError: the version does not load as it was saved.
     """
+    keep, models = place.keep, ModelStore(store)
+    written = keep.noted_version() if keep is not None else None
+    if written is not None and written.parent == (store / name).resolve():
+        return ModelReference(name, int(written.name))
     labels = run.dataset.labels
     fitted = fit_networks(
         place,
@@ -184,8 +190,8 @@ def fit_and_export(
         seed=run.recipe.training.seed,
     )
     store.mkdir(parents=True, exist_ok=True)
-    return export(
-        ModelStore(store),
+    reference = export(
+        models,
         name,
         Export(
             model=fitted.model,
@@ -200,6 +206,9 @@ def fit_and_export(
             ),
         ),
     )
+    if keep is not None:
+        keep.note_version(models.folder(reference))
+    return reference
 
 
 def check_name(name: str) -> None:

@@ -181,6 +181,25 @@ def test_a_strict_fit_stops_at_an_unreadable_file_with_its_reason(
     assert not (tmp_path / "store").exists()
 
 
+@pytest.mark.slow
+def test_a_run_whose_page_cannot_be_written_does_not_write_a_second_version(
+    hark_train: HarkTrain, tiny: TinyModel, tmp_path: Path
+) -> None:
+    out, store = tmp_path / "out", tmp_path / "store"
+    page = out / "report.html"
+    page.mkdir(parents=True)  # in the way
+    changed = ("--out", str(out), "--set", "training.epochs=1")
+    arguments = [*tiny.fit_arguments(store), *changed]
+    finished = hark_train(*arguments)
+    assert finished.status == 1
+    assert f"{page}: Is a directory" in finished.complaint
+    page.rmdir()
+    assert hark_train(*arguments, "--resume").status == 0
+    assert [path.name for path in (store / NAME).iterdir()] == ["1"]
+    assert f"{NAME}@1" in page.read_text(encoding="utf-8")
+    assert not (out / "unfinished").exists()
+
+
 @pytest.mark.parametrize("command", ["fit", "cross-validate"])
 def test_folds_may_be_chosen(
     hark_train: HarkTrain, sounds: TinyModel, tmp_path: Path, command: str
