@@ -96,9 +96,8 @@ def test_what_rounding_leaves_above_1_lies_in_the_last_bin() -> None:
     assert window.distances()["top_probability"] == 0
 
 
-def test_the_shipped_versions_have_labels_and_bins_where_they_were_recorded() -> None:
-    both = {"labels", "top_probability"}
-    for name, n_clips, known in (("urbansound", 2_148, both), ("esc10", 320, {"labels"})):
+def test_the_shipped_versions_have_labels_and_bins() -> None:
+    for name, n_clips in (("urbansound", 2_148), ("esc10", 320)):
         recorded = read_recorded(ModelStore(DEFAULT_MODEL_STORE), ModelReference(name, 1))
         folder = DEFAULT_MODEL_STORE / name / "1"
         matrix = json.loads((folder / "metrics.json").read_bytes())["together"]["confusion_matrix"]
@@ -107,7 +106,7 @@ def test_the_shipped_versions_have_labels_and_bins_where_they_were_recorded() ->
         assert sum(recorded.reference.clips_by_label) == n_clips
         window = DriftWindow(recorded.reference, 10)
         window.add(0, 0.5)
-        assert set(window.distances()) == known
+        assert set(window.distances()) == {"labels", "top_probability"}
 
 
 @pytest.mark.parametrize(
