@@ -257,7 +257,8 @@ def test_drift_is_the_distance_of_the_last_answers_from_validation(client: httpx
     assert found == pytest.approx(expected)
     assert metric(client, "hark_drift_clips", model="urbansound") == 10
     distances = families(client)["hark_drift_distance"].samples
-    assert {sample.labels["distribution"] for sample in distances} == {"labels"}
+    known = {sample.labels["distribution"] for sample in distances}
+    assert known == {"labels", "top_probability"}
 
 
 def test_what_works_and_what_waits_is_told_while_it_does(client: httpx.Client) -> None:

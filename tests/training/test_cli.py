@@ -139,7 +139,7 @@ def test_inspect_draws_and_counts(hark_train: HarkTrain, sounds: TinyModel, tmp_
     assert rows["noise"] == ["4", "5", "4", "13"]
     assert rows["all"] == ["12", "13", "12", "37"]
     assert rows["sample rate"] == ["8000 Hz", "36"]
-    assert "1 files cannot be used" in finished.complaints
+    assert "1 files cannot be used" in finished.output
     assert "broken.wav" in "".join(finished.output.split())
 
 

@@ -27,7 +27,7 @@ def in_words(label: str) -> str:
 # Ways in
 
 
-@pytest.mark.parametrize("name", ["siren.wav", "dog_bark.mp3"])
+@pytest.mark.parametrize("name", ["siren.wav", "car_horn.mp3"])
 def test_a_file_that_is_chosen(hark: HarkPage, name: str) -> None:
     hark.choose(sample(name))
     hark.expect_answer(in_words(name.partition(".")[0]))
