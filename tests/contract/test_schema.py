@@ -79,7 +79,7 @@ def cut_within_the_clips(options: MutableMapping[str, Any]) -> None:
     for name, choose, bound in (
         ("start_seconds", min, 0.05),
         ("end_seconds", max, 0.1),
-        ("hop_seconds", min, 4.0),
+        ("hop_seconds", min, 2.9),  # esc10's window is the shortest
     ):
         if name in given:
             options[name] = choose(float(options[name]), bound)

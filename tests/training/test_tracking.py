@@ -31,12 +31,12 @@ def folder(tmp_path: Path) -> Path:
     for name in ("metrics.json", "loss.png"):
         shutil.copy(VERSION / name, made)
     record = RunRecord(
-        command="hark-train fit mfcc-bands-cnn --data DATA --name esc10",
+        command="hark-train fit logmel-cnn --data DATA --name esc10",
         began=BEGAN,
         seconds=90.0,
         recipe={
-            "name": "mfcc-bands-cnn",
-            "training": {"epochs": 50, "learning_rate": 0.003},
+            "name": "logmel-cnn",
+            "training": {"epochs": 40, "learning_rate": 0.003},
             "model": {"options": {"filters": [16, 32]}},
         },
         dataset="ESC-10",
@@ -86,16 +86,16 @@ def test_a_run_is_there_with_all_that_it_tells(
     assert run.info.run_id in out
     assert run.info.status == "FINISHED"
     assert run.info.end_time - run.info.start_time == 90_000
-    assert run.info.run_name == "mfcc-bands-cnn on ESC-10"
+    assert run.info.run_name == "logmel-cnn on ESC-10"
     assert run.data.params["training.learning_rate"] == "0.003"
     assert run.data.params["model.options.filters"] == "[16, 32]"
     assert run.data.tags["licence"] == "CC BY 3.0"
     figures = CrossValidation.model_validate_json((folder / "metrics.json").read_bytes())
     assert run.data.metrics["accuracy_mean"] == figures.accuracy_mean
     assert run.data.metrics["fold 2/test_accuracy"] == figures.rounds[1].metrics.accuracy
-    curve = client.get_metric_history(run.info.run_id, "fold 1/val_loss")
+    curve = client.get_metric_history(run.info.run_id, "fold 1/loss")
     assert [each.step for each in curve] == list(range(1, len(curve) + 1))
-    assert [each.value for each in curve] == figures.rounds[0].history["val_loss"]
+    assert [each.value for each in curve] == figures.rounds[0].history["loss"]
     files = {each.path for each in client.list_artifacts(run.info.run_id)}
     assert files == {"metrics.json", "loss.png", "run.json"}
 

@@ -67,11 +67,11 @@ def ablate(
     arms: list[ablation.Arm] = []
     with to_be_resumed(option=None), show_progress(complaints) as begin:
         run = ablation.prepare(taken_apart, dataset, split, strict, cache, begin)
+        print_unreadable(run.data.unreadable)
         for arm in ablation.ablate(run, cache, begin, leave_one_out=leave_one_out):
             arms.append(arm)
             if out is not None:
                 write_whole(out, ablation.ablation_json(taken_apart, dataset.name, arms))
-    print_unreadable(run.data.unreadable)
     console.print(tables.ablation_table(arms))
     print_warning(run.folds.warning)
     if by_label:

@@ -70,11 +70,11 @@ def sweep(
     dataset = load_folds(data, folds)
     with to_be_resumed(), work_places(ray, threads) as places, show_progress(complaints) as begin:
         run = runs.prepare(searched, dataset, split, strict, cache, begin, places)
+        print_unreadable(run.data.unreadable)
         found = Sweep(plan, run, dataset, out, resume)
         for trial in found.search(strict, split, cache, places, begin):
             line = tables.trial_in_words(trial)
             complaints.print(line, highlight=False, markup=False, soft_wrap=True)
-    print_unreadable(run.data.unreadable)
     found.write(command_line())
     console.print(tables.sweep_table(found.trials))
     print_warning(run.folds.warning)
