@@ -11,14 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from training.architectures import build_model
 from training.architectures.blocks import probabilities
 from training.examples import Examples
 from training.fit import FittedModel
 from training.fit_place import FitPlace
 from training.keras_import import keras, layers
 from training.recipe import Recipe
-from training.recipe_error import RecipeError
 
 
 def fit_networks(
@@ -35,14 +33,10 @@ def fit_networks(
 
     Returns:
         The model; its history is the first network's.
-
-    Raises:
-        RecipeError: the networks cannot be joined.
     """
     n_networks = recipe.training.networks
     if n_networks == 1:
         return place.fit(what, recipe, examples, epochs=epochs)
-    _check_last_layer(recipe, examples)
     fitted = [
         place.fit(
             f"{what} network {place_in_row + 1} of {n_networks}",
@@ -55,31 +49,16 @@ def fit_networks(
     return FittedModel(joined([each.model for each in fitted]), epochs, fitted[0].history)
 
 
-def _check_last_layer(recipe: Recipe, examples: Examples) -> None:
-    """Refuse networks that could not be joined once they are fitted."""
-    zeros = np.zeros_like(examples.features[:1])
-    model = build_model(
-        network_recipe(recipe, 0).model, recipe.front_end, examples.targets.shape[1], zeros
-    )
-    if not isinstance(model.layers[-1], layers.Dense):
-        raise RecipeError(
-            f"several networks of {recipe.model.architecture} with these options cannot be joined, "
-            "since their probabilities are averages already: set training.networks to 1"
-        )
-
-
 def network_recipe(recipe: Recipe, place_in_row: int) -> Recipe:
     """Return what decides one network of an ensemble's, counted from 0.
 
     Its seed is so much more than the recipe's, and `model.members` may change options.
     """
     seed = recipe.training.seed + place_in_row
-    changes = recipe.model.members[place_in_row] if recipe.model.members else {}
-    model = recipe.model.model_copy(
-        update={"options": {**recipe.model.options, **changes}, "members": ()}
-    )
     training = recipe.training.model_copy(update={"seed": seed, "networks": 1})
-    return recipe.model_copy(update={"model": model, "training": training})
+    return recipe.model_copy(
+        update={"model": recipe.model.of_network(place_in_row), "training": training}
+    )
 
 
 def joined(models: Sequence[Any]) -> Any:

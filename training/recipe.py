@@ -29,6 +29,11 @@ class ModelOptions(RecipeTable):
     options: dict[str, Any] = Field(default_factory=dict)
     members: tuple[dict[str, Any], ...] = ()
 
+    def of_network(self, place_in_row: int) -> "ModelOptions":
+        """Return the options of one network of an ensemble's, counted from 0."""
+        changes = self.members[place_in_row] if self.members else {}
+        return self.model_copy(update={"options": {**self.options, **changes}, "members": ()})
+
 
 class Training(RecipeTable):
     """How a model is fitted.

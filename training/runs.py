@@ -83,7 +83,7 @@ def prepare(
         UnreadableClipsError: files cannot be read, and that is not to be, or most cannot.
     """
     _check_starting_point(recipe, dataset)
-    check_model(recipe.model, recipe.front_end, len(dataset.labels))
+    check_model(recipe.model, recipe.front_end, len(dataset.labels), recipe.training.networks)
     if recipe.augmentation.waveform is not None:
         recipe.augmentation.waveform.check_labels(dataset.labels)
     make_folds(dataset, split, recipe.training.seed)

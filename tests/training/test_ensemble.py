@@ -9,8 +9,8 @@ import pytest
 from tests.tiny_model import SAVING_WARNS
 from tests.training.test_checkpoint import examples
 from tests.training.test_fit import recipe_with
+from training.architectures import check_model
 from training.ensemble import fit_networks, joined, network_recipe
-from training.examples import Examples
 from training.fit import fit_model
 from training.fit_place import FitPlace
 from training.keras_import import keras
@@ -57,10 +57,9 @@ def test_networks_may_differ_in_their_options(recipe: Recipe) -> None:
 def test_networks_that_cannot_be_joined_are_refused_before_they_are_fitted() -> None:
     changes = ["training.networks=2", "model.options.join=probabilities"]
     fusion = load_recipe("multimodal-fusion", changes)
-    features = np.zeros((1, *fusion.front_end.feature_shape), dtype=np.float32)
-    one = Examples(features, np.eye(1, 3, dtype=np.float32), np.ones(1, dtype=np.float32))
+    check_model(fusion.model, fusion.front_end)
     with pytest.raises(RecipeError, match=r"cannot be joined.*set training\.networks to 1"):
-        fit_networks(FitPlace(), "all", fusion, one, 1)
+        check_model(fusion.model, fusion.front_end, n_networks=fusion.training.networks)
 
 
 @SAVING_WARNS

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from app.audio.spec import FrontEndSpec
 from training.architectures import cnn, dense, fine_tune, fusion, mobilenet
+from training.keras_import import layers
 from training.recipe import ModelOptions
 from training.recipe_error import RecipeError
 
@@ -71,7 +72,9 @@ def build_model(
         raise RecipeError(f"{model.architecture}: {error}") from error
 
 
-def check_model(model: ModelOptions, front_end: FrontEndSpec, n_labels: int = 2) -> None:
+def check_model(
+    model: ModelOptions, front_end: FrontEndSpec, n_labels: int = 2, n_networks: int = 1
+) -> None:
     """Build what a recipe names on zeros, and throw it away: mistakes are told before any work.
 
     Each network of an ensemble whose members have options of their own is built.
@@ -80,13 +83,16 @@ def check_model(model: ModelOptions, front_end: FrontEndSpec, n_labels: int = 2)
         model: the architecture and its options.
         front_end: what the model's features are.
         n_labels: number of outputs.
+        n_networks: how many of it are to be joined.
 
     Raises:
-        RecipeError: as `build_model`.
+        RecipeError: as `build_model`, or several of it cannot be joined.
     """
     zeros = np.zeros((1, *front_end.feature_shape), dtype=np.float32)
-    for changes in model.members or ({},):
-        options = {**model.options, **changes}
-        build_model(
-            model.model_copy(update={"options": options, "members": ()}), front_end, n_labels, zeros
-        )
+    for place_in_row in range(len(model.members) or 1):
+        built = build_model(model.of_network(place_in_row), front_end, n_labels, zeros)
+        if n_networks > 1 and not isinstance(built.layers[-1], layers.Dense):
+            raise RecipeError(
+                f"several networks of {model.architecture} with these options cannot be joined, "
+                "since their probabilities are averages already: set training.networks to 1"
+            )
