@@ -186,7 +186,7 @@ def read_manifest(folder: Path) -> Manifest:
     except (ValidationError, SpecError) as error:
         raise ForeignArtifactError(
             f"{place_of(folder)}: {MANIFEST_FILE} is not one that this release reads: "
-            f"{_first_line(error)}. {ADVICE}"
+            f"{_in_words(error)}. {ADVICE}"
         ) from error
     missing = sorted(
         name for name in REQUIRED_FILES | set(manifest.files) if not (folder / name).is_file()
@@ -231,7 +231,7 @@ def _sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _first_line(error: Exception) -> str:
+def _in_words(error: Exception) -> str:
     if isinstance(error, ValidationError):
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"])

@@ -28,7 +28,6 @@ from training.commands.output import (
     print_cross_validation,
     print_metrics,
     print_report,
-    print_unreadable,
 )
 from training.commands.surroundings import (
     check_tensorboard,
@@ -61,24 +60,19 @@ def cross_validate(
     """Tell how well a recipe does on data that it was not fitted on."""
     compute_on(threads)
     check_tensorboard(tensorboard)
-    from training import runs
-    from training.fit_place import FitPlace
+    from training.commands.cross_validated import cross_validated
     from training.report.run_report import write_run_report
 
     began = datetime.now(UTC)
     with to_be_resumed(), work_places(ray, threads) as places, show_progress(complaints) as begin:
-        dataset = load_folds(data, folds)
-        run = runs.prepare(
-            load_recipe(recipe, changes or (), store), dataset, split, strict, cache, begin, places
+        dataset, chosen = load_folds(data, folds), load_recipe(recipe, changes or (), store)
+        done = cross_validated(
+            chosen, dataset, split, strict, cache, out, resume, tensorboard, begin, places
         )
-        print_unreadable(run.data.unreadable)  # now, and not after hours
-        keep = runs.open_folder(run, out, resume)
-        place = FitPlace(begin, keep, tensorboard)
-        outcome = runs.cross_validate_run(run, place, places)
         if out is not None:
-            page = write_run_report(out, run, outcome, command_line(), began, begin)
-    print_cross_validation(outcome.figures)
-    print_metrics(outcome.figures.together)
+            page = write_run_report(out, done.run, done.outcome, command_line(), began, begin)
+    print_cross_validation(done.outcome.figures)
+    print_metrics(done.outcome.figures.together)
     if out is not None:
         print_report(page)
-    keep.finish()
+    done.keep.finish()

@@ -27,7 +27,6 @@ from training.commands.output import (
     complaints,
     print_cross_validation,
     print_report,
-    print_unreadable,
     say,
 )
 from training.commands.surroundings import (
@@ -63,27 +62,25 @@ def fit(
     compute_on(threads)
     check_tensorboard(tensorboard)
     from training import runs
-    from training.fit_place import FitPlace
+    from training.commands.cross_validated import cross_validated
     from training.report.run_report import write_run_report
 
     began = datetime.now(UTC)
     runs.check_name(name)
     with to_be_resumed(), work_places(ray, threads) as places, show_progress(complaints) as begin:
-        dataset = load_folds(data, folds)
-        run = runs.prepare(
-            load_recipe(recipe, changes or (), store), dataset, split, strict, cache, begin, places
+        dataset, chosen = load_folds(data, folds), load_recipe(recipe, changes or (), store)
+        done = cross_validated(
+            chosen, dataset, split, strict, cache, out, resume, tensorboard, begin, places
         )
-        print_unreadable(run.data.unreadable)  # now, and not after hours
-        keep = runs.open_folder(run, out, resume)
-        place = FitPlace(begin, keep, tensorboard)
-        outcome = runs.cross_validate_run(run, place, places)
         command = command_line()
-        reference = runs.fit_and_export(run, outcome.figures, name, store, command, place)
+        reference = runs.fit_and_export(
+            done.run, done.outcome.figures, name, store, command, done.place
+        )
         if out is not None:
             model = str(reference)
-            page = write_run_report(out, run, outcome, command, began, begin, model)
-    keep.finish()
-    print_cross_validation(outcome.figures)
+            page = write_run_report(out, done.run, done.outcome, command, began, begin, model)
+    done.keep.finish()
+    print_cross_validation(done.outcome.figures)
     say(f"Written: {reference} in {store}")
     if out is not None:
         print_report(page)
