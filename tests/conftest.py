@@ -1,6 +1,7 @@
 """Fixtures that several packages of tests share."""
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +13,12 @@ from app.inference.threads import compute_on_one_thread
 compute_on_one_thread()  # before any test imports NumPy
 
 from tests.live_server import LiveServer, live_server
+
+# What nohup or a script's "&" has ignored, the services that tests start would ignore too, and
+# these signals end them. A handler that does nothing does for pytest, and is not inherited.
+for number in (signal.SIGHUP, signal.SIGINT):
+    if signal.getsignal(number) is signal.SIG_IGN:
+        signal.signal(number, lambda *_: None)
 
 SAMPLES = Path(__file__).parents[1] / "samples"
 
