@@ -2,7 +2,9 @@
 
 python -m benchmarks.recipes --data DATA [--only mfcc-cnn,sb-cnn] [--set FIELD=VALUE] [--write]
 
-A recipe whose run is there already, in the folder of runs, is not run again.
+A recipe whose run is there already, in the folder of runs, is not run again. With --write its row
+takes the place of the one that results/recipes.json had of that recipe and data, and the document's
+table is made of all rows there; so a table can be made in several sittings, on several machines.
 """
 
 import json
@@ -24,6 +26,7 @@ from app.inference.classifier import Classifier
 from app.inference.onnx_engine import OnnxEngine
 from app.inference.store import ModelReference
 from app.inference.threads import compute_on_one_thread
+from benchmarks.recipe_rows import ROWS, merged, table
 from tests.figures import write_figures
 from training.architectures import build_model
 from training.datasets import Dataset, load_dataset
@@ -42,9 +45,11 @@ def main(
     only: Annotated[str, typer.Option(help="Which recipes, separated by commas.")] = "",
     changes: Annotated[list[str] | None, typer.Option("--set", help="As hark-train's.")] = None,
     out: Annotated[Path, typer.Option(help="The folder of runs.")] = ROOT / "runs" / "recipes",
-    write: Annotated[bool, typer.Option(help="Put the table into the document.")] = False,
+    write: Annotated[
+        bool, typer.Option(help="Keep the rows, and put the table into the document.")
+    ] = False,
 ) -> None:
-    """Cross-validate recipes on a data set, and print the table of all runs that are there."""
+    """Cross-validate recipes on a data set, and print the table of these and all earlier runs."""
     compute_on_one_thread()
     dataset = load_dataset(data)
     for name in only.split(",") if only else recipe_names():
@@ -53,9 +58,13 @@ def main(
             folder.mkdir(parents=True, exist_ok=True)
             row = run(name, dataset, data, changes or [], folder)
             (folder / "row.json").write_text(json.dumps(row, indent=1) + "\n", encoding="utf-8")
-    rows = [json.loads(path.read_bytes()) for path in sorted(out.glob("*/*/row.json"))]
+    rows = merged(
+        json.loads(ROWS.read_bytes()),
+        [json.loads(path.read_bytes()) for path in out.glob("*/*/row.json")],
+    )
     print(table(rows))
     if write:
+        ROWS.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
         write_figures(DOCUMENT, "runs", table(rows))
 
 
@@ -124,29 +133,6 @@ def cost(recipe: Recipe, dataset: Dataset) -> tuple[int, float]:
         classifier.classify(file)
         durations.append(perf_counter() - started)
     return model.count_params(), 1_000 * statistics.median(durations)
-
-
-def table(rows: list[dict[str, Any]]) -> str:
-    """Return the runs as a table in Markdown, the best of each data set first."""
-    lines = [
-        "| data | recipe | folds | accuracy | macro F1 | ECE | time | parameters | ms a clip |",
-        "|---|---|---|---|---|---|---|---|---|",
-    ]
-    ordered = sorted(rows, key=lambda row: (row["data"], -row["accuracy_mean"]))
-    lines.extend(
-        f"| {row['data']} | `{row['recipe']}` | {', '.join(row['folds'])} "
-        f"| {row['accuracy_mean']:.1%} ± {row['accuracy_deviation']:.1%} "
-        f"| {row['macro_f1_mean']:.3f} | {row['ece_after']:.3f} "
-        f"| {_minutes(row)} | {row['parameters']:,} | {row['milliseconds']:.1f} |"
-        for row in ordered
-    )
-    commands = "\n".join(row["command"] for row in rows)
-    return "\n".join(lines) + f"\n\nThe commands:\n\n```sh\n{commands}\n```"
-
-
-def _minutes(row: dict[str, Any]) -> str:
-    # A run that was made for a version of the store, beside other work, has no time worth telling.
-    return f"{row['seconds'] / 60:.0f} min" if row["seconds"] else "not timed"
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ import pytest
 
 from benchmarks.clips import clip
 from benchmarks.contenders import CONTENDERS, KERAS_ENVIRONMENT, ONNX_ENVIRONMENT
+from benchmarks.recipe_rows import ROWS, merged, table
 from benchmarks.report import write_report
 from tests.contract.interpreter import ROOT
 
@@ -26,6 +27,19 @@ def test_the_last_run_is_the_one_that_is_reported(tmp_path: Path) -> None:
     assert (tmp_path / "results.png").stat().st_size > 10_000
     assert set(results["contenders"]) == set(CONTENDERS)
     assert results["skipped"] == {}
+
+
+def test_the_recipes_table_is_made_of_the_rows_that_are_kept() -> None:
+    rows = json.loads(ROWS.read_bytes())
+    assert table(rows) in (ROOT / "docs" / "recipes.md").read_text(encoding="utf-8")
+    assert merged(rows, []) == rows
+
+
+def test_a_new_run_of_a_recipe_takes_the_place_of_the_last_one_on_the_same_data() -> None:
+    rows = json.loads(ROWS.read_bytes())
+    new = {**rows[0], "accuracy_mean": 0.5}
+    other = {**rows[0], "data": "another set"}
+    assert merged(rows, [new, other]) == [new, *rows[1:], other]
 
 
 @pytest.mark.slow  # a minute and a half on a machine that does nothing else
