@@ -102,15 +102,26 @@ def paired_test(first: CrossValidation, second: CrossValidation) -> PairedTest:
     The corrected resampled t-test: folds share most of what they are fitted on, so their
     differences vary less than those of independent data would, and a plain t-test finds
     differences where there are none. Source: Nadeau and Bengio, "Inference for the Generalization
-    Error", Machine Learning 52 (3), 2003.
+    Error", Machine Learning 52 (3), 2003. Accuracies come in steps of a clip: where each fold is
+    better by the same one, that is no certainty; so they are taken to vary by their rounding at
+    least.
     """
     accuracies = [part.metrics.accuracy for part in first.rounds]
     others = [part.metrics.accuracy for part in second.rounds]
-    return corrected_t_test(accuracies, others, test_to_train=1 / (len(accuracies) - 1))
+    return corrected_t_test(
+        accuracies,
+        others,
+        test_to_train=1 / (len(accuracies) - 1),
+        # That of two numbers which are each rounded to a whole clip.
+        least_deviation=1 / sqrt(6) / min(part.metrics.clips for part in first.rounds),
+    )
 
 
 def corrected_t_test(
-    first: Sequence[float], second: Sequence[float], test_to_train: float
+    first: Sequence[float],
+    second: Sequence[float],
+    test_to_train: float,
+    least_deviation: float = 0.0,
 ) -> PairedTest:
     """Test whether two runs' figures, of the same folds in the same order, differ.
 
@@ -119,10 +130,11 @@ def corrected_t_test(
         second: the second run's.
         test_to_train: how large a test part is beside what was fitted on; 0 is the plain paired
             t-test.
+        least_deviation: what the differences' standard deviation is taken to be at least.
     """
     differences = [b - a for a, b in zip(first, second, strict=True)]
     n_folds = len(differences)
-    error = stdev(differences) * sqrt(1 / n_folds + test_to_train)
+    error = max(stdev(differences), least_deviation) * sqrt(1 / n_folds + test_to_train)
     difference = mean(differences)
     if error == 0:
         return PairedTest(difference, 1.0 if difference == 0 else 0.0, None)

@@ -3,7 +3,8 @@
 - UrbanSound8K (Salamon, Jacoby and Bello, 2014): `metadata/UrbanSound8K.csv` is the truth for fold
   and class; a row's file may have another extension than its name says.
 - ESC-50 and ESC-10 (Piczak, 2015): `meta/esc50.csv`, or a folder a class, where a file's name
-  begins with its fold and the number of the recording that it was cut from.
+  begins with its fold and the number of the recording that it was cut from. ESC-10 is ten labels
+  of ESC-50, with the same folds, under a licence of its own.
 - A folder a class: `<label>/**/<clip>`; a `groups.csv` beside the folders, with the columns
   `path,group`, may say which clips share a speaker or a recording.
 - A CSV with the columns `path,label[,fold,group,salience]`, paths relative to the CSV.
@@ -17,7 +18,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, Literal
 
-from app.bulk.files import AUDIO_ENDINGS
+from app.bulk.files import AUDIO_ENDINGS, find_files
 
 AUDIO_SUFFIXES: Final = AUDIO_ENDINGS  # what `hark classify` takes for audio, too
 GROUPS_FILE: Final = "groups.csv"
@@ -145,9 +146,14 @@ def _from_esc50(root: Path) -> Dataset:
         )
         for row in rows
     )
-    return Dataset("ESC-50", "CC BY-NC 3.0", clips)
+    return Dataset(*_ESC50, clips)
 
 
+_ESC50: Final = ("ESC-50", "CC BY-NC 3.0")
+_ESC10_LABELS: Final = frozenset(
+    {"baby_cry", "chainsaw", "clock_tick", "dog_bark", "fire_crackling", "helicopter"}
+    | {"person_sneeze", "rain", "rooster", "sea_waves"}
+)
 _ESC_FOLDER: Final = re.compile(r"\d{3} - (?P<label>.+)")
 _ESC_FILE: Final = re.compile(r"(?P<fold>\d)-(?P<source>\d+)-[A-Z]\b")
 
@@ -155,9 +161,9 @@ _ESC_FILE: Final = re.compile(r"(?P<fold>\d)-(?P<source>\d+)-[A-Z]\b")
 def _from_folders(root: Path) -> Dataset:
     folders = sorted(path for path in root.iterdir() if path.is_dir() and path.name[0] not in "._")
     if folders and all(_ESC_FOLDER.fullmatch(folder.name) for folder in folders):
-        return _from_esc10(folders)
+        return _from_esc_folders(folders)
     clips = tuple(
-        Clip(path, folder.name) for folder in folders for path in _audio_files_below(folder)
+        Clip(path, folder.name) for folder in folders for path in audio_files_below(folder)
     )
     if (root / GROUPS_FILE).is_file():
         clips = _grouped(clips, root / GROUPS_FILE)
@@ -166,7 +172,11 @@ def _from_folders(root: Path) -> Dataset:
 
 def _grouped(clips: tuple[Clip, ...], path: Path) -> tuple[Clip, ...]:
     """Give clips the groups that a CSV beside their folders names."""
-    group_of = {path.parent / row["path"]: row["group"] for row in _rows(path, ("path", "group"))}
+    rows = _rows(path, ("path", "group"))
+    group_of = {path.parent / row["path"]: row["group"] for row in rows}
+    twice = [name for name, n in Counter(row["path"] for row in rows).items() if n > 1]
+    if twice:
+        raise DatasetError(f"{path} names {twice[0]} more than once")
     without = [clip.path for clip in clips if clip.path not in group_of]
     if without:
         raise DatasetError(
@@ -176,16 +186,18 @@ def _grouped(clips: tuple[Clip, ...], path: Path) -> tuple[Clip, ...]:
     return tuple(replace(clip, group=group_of[clip.path]) for clip in clips)
 
 
-def _from_esc10(folders: list[Path]) -> Dataset:
+def _from_esc_folders(folders: list[Path]) -> Dataset:
     clips = []
     for folder in folders:
         label = re.sub(r"\W+", "_", folder.name.split(" - ", 1)[1].lower())
-        for path in _audio_files_below(folder):
+        for path in audio_files_below(folder):
             name = _ESC_FILE.match(path.name)
             if name is None:
-                raise DatasetError(f"{path} is not named <fold>-<recording>-<take>, as in ESC-10")
+                raise DatasetError(f"{path} is not named <fold>-<recording>-<take>, as in ESC-50")
             clips.append(Clip(path, label, fold=name["fold"], group=name["source"]))
-    return Dataset("ESC-10", "CC BY 3.0", tuple(clips))
+    if {clip.label for clip in clips} <= _ESC10_LABELS:
+        return Dataset("ESC-10", "CC BY 3.0", tuple(clips))
+    return Dataset(*_ESC50, tuple(clips))
 
 
 def _from_csv(path: Path) -> Dataset:
@@ -219,11 +231,15 @@ def _rows(path: Path, columns: tuple[str, ...]) -> list[dict[str, str]]:
         if missing:
             raise DatasetError(f"{path} has no column {', '.join(missing)}")
         try:
-            rows = list(reader)
+            # Of what a spreadsheet leaves around a name, two speakers would come.
+            rows = [
+                {name: cell.strip() for name, cell in row.items() if name and isinstance(cell, str)}
+                for row in reader
+            ]
         except (UnicodeDecodeError, csv.Error) as error:
             raise DatasetError(f"{path} is not a CSV in UTF-8: {error}") from error
     for row in rows:
-        if not all(row[name] for name in columns):
+        if not all(row.get(name) for name in columns):
             raise DatasetError(f"{path} has a row without {', '.join(columns)}: {row}")
     return rows
 
@@ -235,12 +251,9 @@ def _header_of(reader: "csv.DictReader[str]", path: Path) -> list[str]:
         raise DatasetError(f"{path} is not a CSV in UTF-8: {error}") from error
 
 
-def _audio_files_below(folder: Path) -> list[Path]:
-    return sorted(
-        path
-        for path in folder.rglob("*")
-        if path.suffix.lower() in AUDIO_SUFFIXES and path.is_file()
-    )
+def audio_files_below(folder: Path) -> list[Path]:
+    """Return the files that `hark classify --recursive` would take, as paths below a folder."""
+    return sorted(Path(str(file.path)) for file in find_files([folder], recursive=True).files)
 
 
 def _with_any_suffix(path: Path) -> Path:

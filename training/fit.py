@@ -7,12 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from app.progress import Advance
 from training.architectures import build_model
 from training.checkpoint import Checkpoint
 from training.examples import AugmentedBatches, Examples, PlainBatches
 from training.keras_import import keras, tensorflow
 from training.recipe import Recipe, Training
+from training.recipe_error import RecipeError
 
 # Called after each epoch with its losses and accuracies.
 OnEpoch = Callable[[dict[str, float]], None]
@@ -52,6 +55,7 @@ def fit_model(
 
     Raises:
         RunError: the checkpoint is damaged, or another model's.
+        RecipeError: the fit diverged: a loss is no number any more.
     """
     keras.utils.set_random_seed(recipe.training.seed)
     tensorflow.config.experimental.enable_op_determinism()
@@ -75,14 +79,27 @@ def fit_model(
             ),
             # What is kept is the averaged weights: so they are what a validation part must judge.
             *([keras.callbacks.SwapEMAWeights()] if recipe.training.average_weights else []),
+            keras.callbacks.TerminateOnNaN(),
             *([stopping] if validation else []),
             *([_tensorboard(curves)] if curves is not None else []),
             saving,  # last: it keeps what the others have decided
         ],
         validation_data=PlainBatches(validation) if validation else None,
     )
+    _check_losses(saving.history)
     best_epoch = stopping.best_epoch + 1 if validation else n_epochs
     return FittedModel(_plain(recipe, examples, model), best_epoch, saving.history)
+
+
+def _check_losses(history: dict[str, list[float]]) -> None:
+    """Refuse a fit that diverged, even where its best epoch came before: that was luck."""
+    for name in ("loss", "val_loss"):
+        wrong = np.flatnonzero(~np.isfinite(history.get(name, ())))
+        if len(wrong):
+            raise RecipeError(
+                f"the fit diverged: after epoch {wrong[0] + 1} its loss is no number any more. "
+                "Lower training.learning_rate, or begin more slowly by training.warmup_epochs"
+            )
 
 
 def _plain(recipe: Recipe, examples: Examples, model: Any) -> Any:

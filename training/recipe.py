@@ -61,7 +61,7 @@ class Training(RecipeTable):
     label_smoothing: float = Field(0.0, ge=0, lt=1)
     mixed_precision: bool = False
     networks: int = Field(1, ge=1, le=10)
-    seed: int = 0
+    seed: int = Field(0, ge=0, lt=2**32 - 10)  # NumPy's are below 2**32, a network's up to 9 more
 
     @property
     def counts_epochs(self) -> bool:

@@ -118,9 +118,14 @@ def _check_starting_point(recipe: Recipe, dataset: Dataset) -> None:
 
 def was_fitted_on(trained: TrainingRecord, dataset: Dataset) -> bool:
     """Whether a version's training data has clips of a data set, as far as its names tell."""
-    return trained.dataset == dataset.name and (
+    return _whole_of(trained.dataset) == _whole_of(dataset.name) and (
         not trained.folds or bool(set(trained.folds) & set(dataset.folds))
     )
+
+
+def _whole_of(name: str) -> str:
+    """Return the data set that one is a part of, with the same folds; else itself."""
+    return "ESC-50" if name == "ESC-10" else name
 
 
 def with_variants(run: Run, cache: Path | None, begin: Begin, places: Places = THIS_MACHINE) -> Run:

@@ -40,13 +40,23 @@ def test_differences_that_do_not_vary_are_tested_too(second: list[float], p_valu
     assert (test.p_value, test.detectable) == (p_value, None)
 
 
+def test_one_clip_more_on_each_fold_is_no_certainty() -> None:
+    first = [60 / 80, 62 / 80, 63 / 80, 61 / 80]
+    second = [accuracy + 1 / 80 for accuracy in first]
+    assert corrected_t_test(first, second, test_to_train=1 / 3).p_value < 1e-9
+    test = corrected_t_test(first, second, test_to_train=1 / 3, least_deviation=1 / 80)
+    assert test.p_value > 0.2
+    assert test.detectable is not None
+    assert test.detectable > 1 / 80
+
+
 @pytest.fixture
 def runs(tiny: TinyModel, tmp_path: Path) -> tuple[Path, Path]:
     """The tiny model's own run, and the same with less accuracy on each fold."""
     metrics = json.loads((tiny.version / "metrics.json").read_bytes())
     for place, part in enumerate(metrics["rounds"]):
-        part["metrics"]["accuracy"] -= 0.1 + 0.01 * place
-    metrics["accuracy_mean"] -= 0.11
+        part["metrics"]["accuracy"] -= 0.3 + 0.01 * place
+    metrics["accuracy_mean"] -= 0.31
     metrics["warning"] = "Random split, of a test."
     for name in ("worse", "other"):
         (tmp_path / name).mkdir()
@@ -58,8 +68,8 @@ def runs(tiny: TinyModel, tmp_path: Path) -> tuple[Path, Path]:
 def test_runs_and_versions_are_compared(tiny: TinyModel, runs: tuple[Path, Path]) -> None:
     finished = run_hark_train("compare", "tiny@1", str(runs[0]), "--store", str(tiny.store))
     assert finished.returncode == 0, finished.stderr
-    assert "11.0 points worse than tiny@1: more than chance would do" in finished.stdout
-    assert "-11.0" in finished.stdout
+    assert "31.0 points worse than tiny@1: more than chance would do" in finished.stdout
+    assert "-31.0" in finished.stdout
     assert finished.stderr == "Random split, of a test.\n"
 
 

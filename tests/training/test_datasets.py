@@ -110,6 +110,32 @@ def test_esc10_folders_give_label_fold_and_recording(tmp_path: Path) -> None:
     )
 
 
+def test_other_labels_in_such_folders_are_esc50_with_its_licence(tmp_path: Path) -> None:
+    touch(tmp_path / "001 - Dog bark" / "1-100032-A.ogg", tmp_path / "014 - Birds" / "1-9-A.ogg")
+    dataset = load_dataset(tmp_path)
+    assert (dataset.name, dataset.licence) == ("ESC-50", "CC BY-NC 3.0")
+
+
+def test_hidden_files_are_no_clips(tmp_path: Path) -> None:
+    touch(tmp_path / "cat" / "a.wav", tmp_path / "dog" / "b.wav")
+    touch(tmp_path / "cat" / "._a.wav", tmp_path / "dog" / ".trash" / "c.wav")
+    assert [clip.path.name for clip in load_dataset(tmp_path).clips] == ["a.wav", "b.wav"]
+
+
+def test_spaces_around_a_name_make_no_other_group(tmp_path: Path) -> None:
+    table = write(
+        tmp_path / "sounds.csv",
+        "path,label,group",
+        "a.wav, cat,ada",
+        "b.wav,cat ,ada ",
+        "c.wav,dog,bea",
+    )
+    clips = load_dataset(table).clips
+    assert [(clip.label, clip.group) for clip in clips] == [
+        ("cat", "ada"), ("cat", "ada"), ("dog", "bea"),
+    ]  # fmt: skip
+
+
 def test_a_clip_of_esc10_without_a_fold_is_refused(tmp_path: Path) -> None:
     touch(tmp_path / "001 - Dog bark" / "1-100032-A.ogg", tmp_path / "002 - Rain" / "rain.ogg")
     with pytest.raises(DatasetError, match=r"rain\.ogg is not named <fold>-<recording>-<take>"):
@@ -252,6 +278,12 @@ def table_without_audio(folder: Path) -> Path:
     return folder
 
 
+def a_clip_in_two_groups(folder: Path) -> Path:
+    touch(folder / "dog" / "a.wav", folder / "cat" / "b.wav")
+    write(folder / "groups.csv", "path,group", "dog/a.wav,ada", "cat/b.wav,ada", "dog/a.wav,bea")
+    return folder
+
+
 REFUSED: dict[str, tuple[Callable[[Path], Path], str]] = {
     "nothing there": (lambda folder: folder / "missing", "does not exist"),
     "an empty folder": (empty_folder, "holds no clip in a known layout: UrbanSound8K, ESC-50"),
@@ -280,6 +312,7 @@ REFUSED: dict[str, tuple[Callable[[Path], Path], str]] = {
         r"sounds\.csv",
     ),
     "a sound instead of a CSV": (bytes_of(b"RIFF\xff\xfe\x00\x00WAVEfmt "), r"sounds\.csv"),
+    "a clip in two groups": (a_clip_in_two_groups, r"groups\.csv names dog/a\.wav more than once"),
     "a group in two folds": (
         csv_of("path,label,fold,group", "a.wav,a,1,x", "b.wav,b,2,x", "c.wav,a,2,y"),
         "group",

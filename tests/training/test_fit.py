@@ -31,6 +31,7 @@ from training.fit import FittedModel, fit_model, report_epochs, schedule_of
 from training.keras_import import keras
 from training.onnx_conversion import write_onnx
 from training.recipe import Recipe, Training
+from training.recipe_error import RecipeError
 from training.workers import ProcessPool
 
 pytestmark = SAVING_WARNS
@@ -285,6 +286,14 @@ def test_fitting_stops_after_the_lowest_validation_loss(fit: Fit, min_epochs: in
     losses = fitted.history["val_loss"][min_epochs - 1 :]
     assert fitted.epochs == min_epochs + int(np.argmin(losses))
     assert len(fitted.history["loss"]) == min(8, fitted.epochs + 2)
+
+
+@pytest.mark.parametrize("validated", [True, False])
+def test_a_fit_that_diverges_is_refused(fit: Fit, validated: bool) -> None:
+    with pytest.raises(
+        RecipeError, match=r"diverged: after epoch \d.*Lower training.learning_rate"
+    ):
+        fit(validated=validated, learning_rate=1e30)
 
 
 def test_progress_is_told_epoch_by_epoch(data: DatasetFeatures, tiny_recipe: Recipe) -> None:

@@ -1,5 +1,6 @@
 """Recipes: those that come with Hark are whole, and a mistake in one is told before any work."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from pydantic import ValidationError
 from app.audio.feature_specs import MfccSpec
 from app.audio.spec import FrontEndSpec
 from app.errors import HarkError
+from app.inference.artifact import read_manifest
 from app.progress import silent
 from tests.tiny_model import RECIPE, TinyModel
 from training.architectures import build_model, check_model
@@ -22,7 +24,7 @@ from training.recipe import (
     recipe_names,
 )
 from training.recipe_error import RecipeError
-from training.runs import prepare
+from training.runs import prepare, was_fitted_on
 
 
 def recipe_of(folder: Path, text: str) -> Recipe:
@@ -114,6 +116,8 @@ WRONG = {
         with_line("min_epochs = 9", "training"),
         "min_epochs",
     ),
+    "a seed below zero": (with_line("seed = -1", "training"), "training.seed"),
+    "a seed that NumPy refuses": (with_line("seed = 4294967296", "training"), "training.seed"),
     "two members of one network": (
         with_line("members = [{}, {}]", "model"),
         "model.members needs one table for each of training.networks",
@@ -298,6 +302,16 @@ def test_a_starting_point_is_not_tested_on_what_it_was_fitted_on(
     other = Dataset("others", known.licence, known.select_folds(["3"]).clips)
     with pytest.raises(DatasetError, match="others has 1 fold here"):  # by then it was let through
         prepare(recipe, other, "auto", False, tmp_path, silent)
+
+
+def test_what_was_fitted_on_esc10_knows_those_clips_of_esc50(tiny: TinyModel) -> None:
+    known = load_dataset(tiny.data)
+    trained = read_manifest(tiny.version).training.model_copy(update={"dataset": "ESC-10"})
+    whole = Dataset("ESC-50", known.licence, known.clips)
+    assert trained.folds == ["1", "2", "3"]
+    assert was_fitted_on(trained, whole)
+    others = tuple(replace(clip, fold="5") for clip in known.clips)
+    assert not was_fitted_on(trained, replace(whole, clips=others))
 
 
 def test_a_network_that_cannot_be_built_is_told_before_any_work(

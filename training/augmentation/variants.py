@@ -24,7 +24,7 @@ from app.progress import Advance
 from training.augmentation import on_waveform
 from training.augmentation.on_waveform import Waveform, change_waveform
 from training.augmentation.waveform_plan import Changes, WaveformAugmentation
-from training.datasets import AUDIO_SUFFIXES, Clip
+from training.datasets import Clip, audio_files_below
 from training.features_cache import LIMITS, Variants, digest_of, read_entry, write_entry
 from training.recipe_error import RecipeError
 from training.workers import THIS_MACHINE, Workers
@@ -119,9 +119,7 @@ class _Backgrounds:
 
 
 def _audio_files(folder: Path) -> tuple[Path, ...]:
-    found = tuple(
-        path for path in sorted(folder.rglob("*")) if path.suffix.lower() in AUDIO_SUFFIXES
-    )
+    found = tuple(audio_files_below(folder))
     if not found:
         raise RecipeError(f"augmentation.waveform.background: {folder} holds no audio file")
     return found

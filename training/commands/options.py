@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from app.inference.labels import split_labels
 from training.datasets import Dataset, load_dataset
 
 Data = Annotated[Path, typer.Option(help="The data set: a folder in a known layout, or a CSV.")]
@@ -49,4 +50,4 @@ Threads = Annotated[
 def load_folds(data: Path, folds: str | None) -> Dataset:
     """Load a data set, or those of its folds that are named, separated by commas."""
     dataset = load_dataset(data)
-    return dataset if folds is None else dataset.select_folds(folds.split(","))
+    return dataset if folds is None else dataset.select_folds(split_labels([folds]))
