@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+from urllib.parse import quote
 
 from app.progress import Begin, silent
 from training.examples import Examples
@@ -34,17 +35,30 @@ class FitPlace:
         epochs: int | None = None,
     ) -> FittedModel:
         """Fit one model; `what` is what the fit is called, other arguments as `fit_model`'s."""
-        name = what.replace(":", "")
-        keeps = self.keep is not None and self.keep.is_here
         return fit_model(
             recipe,
             examples,
             validation,
             epochs,
             report_epochs(self.begin(what, epochs or recipe.training.epochs)),
-            self.keep.checkpoint(name) if self.keep is not None and keeps else None,
-            self.curves / name if self.curves is not None else None,
+            self.checkpoint(what),
+            self.curves_of(what),
         )
+
+    def checkpoint(self, what: str) -> Path | None:
+        """Return where a fit's checkpoint is kept, on a machine that has the run's folder."""
+        if self.keep is None or not self.keep.is_here:
+            return None
+        return self.keep.checkpoint(_in_a_folder(what))
+
+    def curves_of(self, what: str) -> Path | None:
+        """Return where a fit's curves are written."""
+        return None if self.curves is None else self.curves / quote(_in_a_folder(what), safe=" ")
+
+
+def _in_a_folder(what: str) -> str:
+    """Return "fold 1 fitting" of "fold 1: fitting", and another name of every other fit."""
+    return " ".join(what.rsplit(": ", 1))
 
 
 NOWHERE: Final = FitPlace()  # nobody is told, and nothing is kept

@@ -1,6 +1,7 @@
 """Interrupted runs go on to the same result, and never from what is another's."""
 
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import typer
 
 from tests.tiny_model import RECIPE, TinyModel, write_data
 from training.commands.surroundings import to_be_resumed
+from training.fit_place import FitPlace
 from training.run_error import RunError
 from training.run_folder import RunFolder
 
@@ -122,6 +124,36 @@ def test_an_interrupted_run_is_neither_overwritten_nor_gone_on_with_unasked(tmp_
         RunFolder(IDENTITY, tmp_path, "tiny", resume=False)
     RunFolder(IDENTITY, tmp_path, "tiny", resume=True).finish()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_two_runs_cannot_be_in_a_folder_at_once(tmp_path: Path) -> None:
+    first = RunFolder(IDENTITY, tmp_path, "tiny", resume=False)
+    for resume in (False, True):
+        with pytest.raises(RunError, match=rf"a run goes on in {tmp_path}: wait until it has"):
+            RunFolder(IDENTITY, tmp_path, "tiny", resume)
+    carried = pickle.loads(pickle.dumps(first))  # as to another machine
+    assert carried.checkpoint("fold 1") == first.checkpoint("fold 1")
+    first.finish()
+    RunFolder(IDENTITY, tmp_path, "tiny", resume=False).finish()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_fits_of_nobody_knows_what_are_not_gone_on_with(tmp_path: Path) -> None:
+    interrupted(tmp_path)
+    (tmp_path / "unfinished" / "run.json").unlink()
+    with pytest.raises(RunError, match="holds fits, and nothing that says of what: remove it"):
+        RunFolder(IDENTITY, tmp_path, "tiny", resume=True)
+
+
+def test_each_fit_has_files_of_its_own_whatever_folds_are_called(tmp_path: Path) -> None:
+    place = FitPlace(keep=RunFolder(IDENTITY, tmp_path, "tiny", resume=False), curves=tmp_path)
+    fits = [f"fold {fold}: fitting" for fold in ("12", "1:2", "1/2", "1: 2")]
+    checkpoints = {place.checkpoint(fit) for fit in fits}
+    curves = {place.curves_of(fit) for fit in fits}
+    assert len(checkpoints) == len(curves) == len(fits)
+    assert {path.parent for path in checkpoints if path} == {tmp_path / "unfinished"}
+    assert {path.parent for path in curves if path} == {tmp_path}
+    assert place.checkpoint("fold 1: fitting") == tmp_path / "unfinished" / "fold 1 fitting.npz"
 
 
 @pytest.mark.parametrize("resume", [False, True], ids=["anew", "resumed"])
