@@ -8,7 +8,6 @@ import hashlib
 import json
 import os
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
@@ -24,7 +23,7 @@ from app.inference.arrays import DamagedArraysError, load_arrays
 from app.progress import Advance
 from training.datasets import Clip, Dataset
 from training.run_error import RunError
-from training.source_code import source_code
+from training.source_code import FEATURE_LIBRARIES, source_code, versions
 from training.workers import THIS_MACHINE, Workers
 from training.written_whole import written_whole
 
@@ -33,7 +32,6 @@ LIMITS: Final = DecodeLimits(max_seconds=24 * 3600)
 # A file with a sample or two in it is a mistake, not a sound: its window would be noise or silence.
 SHORTEST_SECONDS: Final = 0.01
 _MISSING: Final = "cannot be read: No such file or directory"
-_LIBRARIES: Final = ("numpy", "scipy", "soundfile", "soxr", "librosa")
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,5 +195,5 @@ def digest_of(spec: FrontEndSpec) -> str:
     digest = hashlib.sha256(json.dumps(spec.to_manifest(), sort_keys=True).encode())
     for source in source_code(app.audio):
         digest.update(source)
-    digest.update(repr([(name, version(name)) for name in _LIBRARIES]).encode())
+    digest.update(repr(versions(FEATURE_LIBRARIES)).encode())
     return digest.hexdigest()[:16]

@@ -6,7 +6,6 @@ import os
 import re
 from collections.abc import Iterator
 from dataclasses import replace
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,15 +18,12 @@ from training.datasets import Dataset
 from training.features_cache import DatasetFeatures
 from training.recipe import Described, Recipe
 from training.run_error import RunError
-from training.source_code import source_code
+from training.source_code import FEATURE_LIBRARIES, source_code, versions
 from training.splits import Folds
 
 _RUNS_FOLDER: Final = Path("runs")
 # What comes between a file's bytes and a figure; TensorFlow comes under either name.
-_LIBRARIES: Final = (
-    *("numpy", "scipy", "soundfile", "soxr", "librosa", "scikit-learn"),
-    *("tensorflow-cpu", "tensorflow", "keras"),
-)
+_LIBRARIES: Final = (*FEATURE_LIBRARIES, "scikit-learn", "tensorflow-cpu", "tensorflow", "keras")
 
 # Digests, by what each is of.
 Identity = dict[str, str]
@@ -49,7 +45,9 @@ def identity_of(recipe: Recipe, dataset: Dataset, data: DatasetFeatures, folds: 
         "recipe": _digest(_deciding(recipe), spec.encode()),
         "data": _digest(repr((dataset.name, clips)).encode(), *_arrays_of(data)),
         "split": _digest(repr((folds.kind, folds.names)).encode(), folds.part_of_clip),
-        "version of Hark or its libraries": _digest(code.digest(), repr(_versions()).encode()),
+        "version of Hark or its libraries": _digest(
+            code.digest(), repr(versions(_LIBRARIES)).encode()
+        ),
     }
 
 
@@ -119,13 +117,3 @@ def _digest(*parts: bytes | NDArray[Any]) -> str:
         buffer = part if isinstance(part, bytes) else np.ascontiguousarray(part).data
         whole.update(hashlib.sha256(buffer).digest())
     return whole.hexdigest()
-
-
-def _versions() -> list[tuple[str, str]]:
-    versions = []
-    for name in _LIBRARIES:
-        try:
-            versions.append((name, version(name)))
-        except PackageNotFoundError:
-            continue
-    return versions

@@ -1,5 +1,6 @@
 """The runs that the commands make: from a data set to features, folds, models and a version."""
 
+import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -31,6 +32,7 @@ from training.recipe import Recipe
 from training.recipe_error import RecipeError
 from training.report.files import write_version_reports
 from training.results import CrossValidation
+from training.run_error import RunError
 from training.run_folder import RunFolder
 from training.run_identity import identity_of
 from training.splits import Folds, SplitKind, make_folds
@@ -227,6 +229,21 @@ def check_name(name: str) -> None:
     except ValidationError as error:
         raise RecipeError(
             f"{name!r} cannot be a model's name: use small letters, digits, - and _, at most 64"
+        ) from error
+
+
+def check_store(store: Path) -> None:
+    """Refuse a store that takes no version, before hours of work; it need not be there yet.
+
+    Raises:
+        RunError: nothing can be written there.
+    """
+    there = next(folder for folder in (store, *store.absolute().parents) if folder.exists())
+    try:
+        tempfile.TemporaryFile(dir=there).close()
+    except OSError as error:
+        raise RunError(
+            f"no version can be written into {store}: {error.strerror}; name another by --store"
         ) from error
 
 

@@ -235,6 +235,12 @@ class Sweep:
         changes = [f"{field}={text}" for field, text in best.values.items()]
         tables = read_tables(self._plan.recipe, (*self._plan.changes, *changes))
         tables["name"] = f"{tables['name'].removesuffix('-swept')}-swept"
+        before = f" Before that: {self._run.recipe.choices}" if self._run.recipe.choices else ""
+        tables["choices"] = (
+            f"the best of {len(self.trials)} trials, by accuracy on validation parts of "
+            f"{self._dataset.name} ({', '.join(self._run.folds.names)}), so its figures on these "
+            f"are a little kind.{before}"
+        )
         comments = [
             f"The best of {len(self.trials)} trials on {self._dataset.name}: accuracy "
             f"{best.accuracy:.4f} on validation parts,",

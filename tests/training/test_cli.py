@@ -300,6 +300,10 @@ MISTAKES: dict[str, tuple[list[str], str]] = {
     "name with capitals": ([*FIT, "Tiny"], "'Tiny' cannot be a model's name: use small letters"),
     "name with a path": ([*FIT, "../x"], "'../x' cannot be a model's name"),
     "name with a line break": ([*FIT, "x\n"], "cannot be a model's name"),
+    "store that is a file": (
+        [*FIT, "x", "--store", "{recipe}"],
+        "no version can be written into",
+    ),
     "split by groups that are not there": (
         [*CROSS_VALIDATE, "--split", "groups"],
         "sounds names no groups to split by",

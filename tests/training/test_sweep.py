@@ -193,6 +193,9 @@ def test_the_best_recipe_is_one_that_fits(searched: Sweep) -> None:
     assert repr(best.training.learning_rate) == searched.best.values["training.learning_rate"]
     text = (searched.folder / "best.toml").read_text()
     assert text.startswith("# The best of 2 trials on sounds: accuracy 0.")
+    assert best.choices.startswith(
+        "the best of 2 trials, by accuracy on validation parts of sounds ("
+    )
     assert tomllib.loads(text)["augmentation"] == {"time_shift": True, "mixup_alpha": 0.2}
     with (searched.folder / "trials.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))

@@ -2,11 +2,13 @@
 
 What decides a variant's features is what decides a clip's, and the changes of its label, the seed,
 the variant's number and the background's bytes, where it has one. The clip's own bytes are part
-of the seed, so a variant is the same whatever other clips there are and however many processes.
+of the seed, so a variant is the same whatever other clips there are (but where one of those is
+drawn to be behind it) and however many processes.
 """
 
 import functools
 import hashlib
+import inspect
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -21,7 +23,7 @@ from app.audio.spec import FrontEndSpec
 from app.audio.waveform import canonical_waveform, cut_windows
 from app.errors import AudioError
 from app.progress import Advance
-from training.augmentation import on_waveform
+from training.augmentation import on_waveform, waveform_plan
 from training.augmentation.on_waveform import Waveform, change_waveform
 from training.augmentation.waveform_plan import Changes, WaveformAugmentation
 from training.datasets import Clip, audio_files_below
@@ -72,7 +74,8 @@ def make_variants(
     for index, clip in enumerate(clips):
         changes = plan.for_label(clip.label)
         works.append(_Work(clip.path, changes, find(index, changes)))
-    source = Path(on_waveform.__file__).read_bytes()
+    modules = (on_waveform, waveform_plan)
+    source = "".join(inspect.getsource(module) for module in modules).encode()
     folder = cache / "variants" / f"{digest_of(spec)}-{hashlib.sha256(source).hexdigest()[:16]}"
     worker = _Worker(FrontEnd.build(spec), folder, plan.variants, seed)
     entries: list[list[_Entry]] = []
@@ -119,7 +122,7 @@ class _Backgrounds:
 
 
 def _audio_files(folder: Path) -> tuple[Path, ...]:
-    found = tuple(audio_files_below(folder))
+    found = tuple(audio_files_below(folder)) if folder.exists() else ()
     if not found:
         raise RecipeError(f"augmentation.waveform.background: {folder} holds no audio file")
     return found

@@ -67,6 +67,7 @@ def fit(
 
     began = datetime.now(UTC)
     runs.check_name(name)
+    runs.check_store(store)
     with to_be_resumed(), work_places(ray, threads) as places, show_progress(complaints) as begin:
         dataset, chosen = load_folds(data, folds), load_recipe(recipe, changes or (), store)
         done = cross_validated(
