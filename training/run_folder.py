@@ -95,7 +95,9 @@ class RunFolder:
     def finish(self) -> None:
         """Remove the checkpoints, and the folder where nobody named it."""
         # Under another name first: who is interrupted here must not find a part of them later.
-        done = self._unfinished.rename(self._unfinished.with_name("finished"))
+        done = self._unfinished.with_name("finished")
+        shutil.rmtree(done, ignore_errors=True)  # of one who was
+        self._unfinished.rename(done)
         shutil.rmtree(done)
         self._release()
         if self._is_default:
