@@ -262,11 +262,14 @@ def first_round(run: runs.Run, data: DatasetFeatures) -> FittedRound:
 
 
 def spoilt(run: runs.Run, clips: np.ndarray[Any, Any]) -> DatasetFeatures:
-    """The run's data, of which some clips' variants are no numbers: who sees one, shows it."""
+    """The run's data, of which some clips' variants are like no sound: who sees one, shows it.
+
+    They are numbers all the same: with some processors, pooling takes over what is none.
+    """
     variants = run.data.variants
     assert variants is not None
     features = variants.features.copy()
-    features[np.isin(variants.clip_of_window, clips)] = np.nan
+    features[np.isin(variants.clip_of_window, clips)] = 1e4
     return replace(run.data, variants=replace(variants, features=features))
 
 
@@ -276,17 +279,15 @@ def test_no_variant_reaches_the_test_or_the_validation_part(silenced: runs.Run) 
     turn = silenced.folds.rounds()[0]
     without_test = first_round(silenced, spoilt(silenced, turn.test))
     np.testing.assert_array_equal(honest.outputs.answers(1.0), without_test.outputs.answers(1.0))
-    assert np.isfinite(honest.outputs.answers(1.0)).all()
     without_validation = first_round(silenced, spoilt(silenced, turn.validation))
     assert honest.history == without_validation.history
-    assert np.isfinite(honest.history["val_loss"]).all()
 
 
 def test_a_variant_of_the_training_part_is_heard(silenced: runs.Run) -> None:
     """Else the test above would say nothing."""
+    honest = first_round(silenced, silenced.data)
     turn = silenced.folds.rounds()[0]
-    with pytest.raises(RecipeError, match="the fit diverged"):
-        first_round(silenced, spoilt(silenced, turn.train))
+    assert first_round(silenced, spoilt(silenced, turn.train)).history != honest.history
 
 
 def test_labels_that_the_data_has_not_are_refused_before_any_work(
