@@ -101,14 +101,16 @@ def test_curl_sends_a_batch(server: LiveServer, tmp_path: Path) -> None:
 
 
 def test_what_has_no_time_left_costs_no_process(tmp_path: Path) -> None:
-    clip = encode(noisy_sweep(180, 8_000), 8_000, subtype="PCM_U8")
-    settings = {"HARK_ENGINE": "onnx", "HARK_WORKERS": "2", "HARK_UPLOAD_SECONDS": "3"}
-    with live_server(tmp_path / "log", HARK_DEADLINE_SECONDS="4", **settings) as slow:
+    """A file takes a tenth of the time there is, all of them three times as long as there is."""
+    clip = encode(noisy_sweep(90, 8_000), 8_000, subtype="PCM_U8")
+    settings = {"HARK_ENGINE": "onnx", "HARK_WORKERS": "2", "HARK_MAX_UPLOAD_BYTES": "50000000"}
+    seconds = {"HARK_UPLOAD_SECONDS": "4", "HARK_DEADLINE_SECONDS": "5"}
+    with live_server(tmp_path / "log", **settings, **seconds) as slow:
         processes = slow.worker_process_ids()
         url = f"{slow.url}{BATCH}?hop_seconds=0.25"
-        results = answers(httpx.post(url, files=parts(*[clip] * 17), timeout=60))
+        results = answers(httpx.post(url, files=parts(*[clip] * 64), timeout=60))
         assert slow.worker_process_ids() == processes
     codes = [result.get("problem", {}).get("code") for result in results]
     n_answered = codes.index("deadline_exceeded")
     assert n_answered > 0
-    assert codes == [None] * n_answered + ["deadline_exceeded"] * (17 - n_answered)
+    assert codes == [None] * n_answered + ["deadline_exceeded"] * (64 - n_answered)
