@@ -11,6 +11,8 @@ import pytest
 from app.inference.threads import compute_on_one_thread
 
 compute_on_one_thread()  # before any test imports NumPy
+# What librosa compiles when it is first imported takes half as long, and is as correct.
+os.environ.setdefault("NUMBA_OPT", "0")
 
 from tests.live_server import LiveServer, live_server
 

@@ -65,9 +65,9 @@ class LiveServer:
         """Return the compute processes that live."""
         return worker_ids(self.process.pid)
 
-    def stop(self) -> int:
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
         """Ask the server to stop, and return its exit status."""
-        self.process.send_signal(signal.SIGTERM)
+        self.process.send_signal(number)
         return self.process.wait(timeout=40)
 
 
@@ -82,7 +82,7 @@ def live_server(
         yield server
     finally:
         if server.process.poll() is None:
-            server.stop()
+            server.stop(signal.SIGINT)  # Ctrl-C: without the second in which others learn of it
 
 
 def free_port() -> int:
