@@ -334,8 +334,8 @@ def parsing_seconds(request: bytes) -> float:
     return time.process_time() - started
 
 
-# The event loop answers nobody meanwhile. Taking them costs 3 times as much as parsing them; to
-# copy all pieces for each new one takes 7 times as much.
+# The event loop answers nobody meanwhile. On one machine, taking them costs 3 times as much as
+# parsing them, and 7 times as much if all pieces are copied for each new one; on another 5 and 15.
 def test_a_body_in_chunks_of_a_byte_costs_no_more_than_reading_it(
     hostile_server: LiveServer,
 ) -> None:
@@ -343,14 +343,14 @@ def test_a_body_in_chunks_of_a_byte_costs_no_more_than_reading_it(
     pieces = chunked(*[body[index : index + 1] for index in range(len(body))])
     request = head(POST, TYPE, "Transfer-Encoding: chunked") + pieces
     ratios = [math.inf]
-    while min(ratios) >= 5 and len(ratios) < 10:  # processors that are shared take longer, too
+    while min(ratios) >= 6.5 and len(ratios) < 10:  # processors that are shared take longer, too
         before = processor_seconds(hostile_server)
         with Connection(hostile_server) as connection:
             connection.send(request)
             check_problem(connection.answer(), 415, "not_audio")
         spent = processor_seconds(hostile_server) - before
         ratios.append(spent / parsing_seconds(request))
-    assert min(ratios) < 5
+    assert min(ratios) < 6.5
 
 
 # Many at a time
