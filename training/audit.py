@@ -127,7 +127,8 @@ def audit(dataset: Dataset, advance: Advance = lambda _note: None) -> Audit:
 def audit_figure(result: Audit) -> Figure:
     """Draw the clips by label and fold, and the distributions of what the files are."""
     figure = Figure(figsize=(11, 7), layout="constrained")
-    figure.suptitle(f"{result.dataset.name}: {len(result.dataset.clips)} clips")
+    title = f"{result.dataset.name}: {len(result.dataset.clips)} clips"
+    figure.suptitle(title, parse_math=False)
     panels: dict[str, Any] = figure.subplot_mosaic([["labels", "labels", "sample rate", "channels"],
                                     ["labels", "labels", "encoding", "duration"]])  # fmt: skip
     _draw_labels(panels["labels"], result)
@@ -154,12 +155,14 @@ def _draw_labels(axes, result: Audit) -> None:  # type: ignore[no-untyped-def]  
         widths = np.array([counts[label][fold] for label in labels])
         shade = 0.35 + 0.65 * index / max(1, len(folds) - 1) if len(folds) > 1 else 1
         name = f"fold {fold}" if result.dataset.folds else None
-        axes.barh(labels, widths, left=left, color=_COLOUR, alpha=shade, label=name)
+        axes.barh(range(len(labels)), widths, left=left, color=_COLOUR, alpha=shade, label=name)
         left += widths
+    axes.set_yticks(range(len(labels)), labels, parse_math=False)
     axes.set_xlabel("clips")
     axes.spines[["top", "right"]].set_visible(False)
     if result.dataset.folds:
-        axes.legend(frameon=False)
+        for text in axes.legend(frameon=False).get_texts():
+            text.set_parse_math(False)
 
 
 def _read_header(clip: Clip) -> Header | str:

@@ -106,7 +106,8 @@ def extract_features(
         workers: who does the work; by default as many processes as there are processors.
 
     Raises:
-        RunError: a machine that works has not the files that this one has.
+        RunError: the cache cannot be written to; a machine that works has not the files that this
+            one has; a process that works was ended.
     """
     front_end = FrontEnd.build(spec)
     folder = cache / "features" / digest_of(spec)
@@ -184,10 +185,20 @@ def read_entry(path: Path) -> tuple[NDArray[np.float32], NDArray[np.float64]] | 
 def write_entry(
     path: Path, features: NDArray[np.float32], audio_seconds: NDArray[np.float64]
 ) -> None:
-    """Write an entry so that another process sees it whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)  # here: another machine may have its own cache
-    with written_whole(path) as file:
-        np.savez(file, features=features, audio_seconds=audio_seconds)
+    """Write an entry so that another process sees it whole or not at all.
+
+    Raises:
+        RunError: the cache cannot be written to.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)  # here: another machine may have its own
+        with written_whole(path) as file:
+            np.savez(file, features=features, audio_seconds=audio_seconds)
+    except OSError as error:
+        raise RunError(
+            f"features cannot be kept in {path.parent}: {error.strerror}. Make room there, or "
+            "name another folder by --cache"
+        ) from error
 
 
 def digest_of(spec: FrontEndSpec) -> str:

@@ -30,7 +30,7 @@ def label_table(audit: Audit) -> Table:
     table = Table(title=escape(f"{audit.dataset.name} (licence: {audit.dataset.licence})"))
     table.add_column("label")
     for fold in folds:
-        table.add_column(f"fold {fold}", justify="right")
+        table.add_column(escape(f"fold {fold}"), justify="right")
     table.add_column("clips", justify="right", style="bold")
     counts = audit.by_label_and_fold()
     for label, by_fold in counts.items():
@@ -49,7 +49,7 @@ def distribution_table(audit: Audit) -> Table:
     table.add_column("files", justify="right")
     for what, counts in audit.distributions().items():
         for index, (value, count) in enumerate(counts.most_common()):
-            table.add_row(what if index == 0 else "", value, str(count))
+            table.add_row(what if index == 0 else "", escape(value), str(count))
         table.add_section()
     return table
 
@@ -70,7 +70,7 @@ def oddity_table(headers: Sequence[Header]) -> Table:
     table.add_column("file", overflow="fold")
     table.add_column("what")
     for header in headers:
-        table.add_row(escape(str(header.clip.path)), header.oddity)
+        table.add_row(escape(str(header.clip.path)), escape(header.oddity or ""))
     return table
 
 
@@ -80,12 +80,12 @@ def cross_validation_table(result: CrossValidation) -> Table:
         f"expected calibration error {result.ece_before:.3f}, "
         f"{result.ece_after:.3f} at temperature {result.calibration.temperature:.2f}"
     )
-    table = Table(title="cross-validation", caption=f"{result.protocol}\n{error}")
+    table = Table(title="cross-validation", caption=escape(f"{result.protocol}\n{error}"))
     for name in ("test fold", "clips", "epochs", "accuracy", "macro F1"):
         table.add_column(name, justify="right")
     for turn in result.rounds:
         table.add_row(
-            turn.test,
+            escape(turn.test),
             str(turn.metrics.clips),
             str(turn.epochs),
             f"{turn.metrics.accuracy:.4f}",
@@ -110,7 +110,7 @@ def salience_table(metrics: Metrics) -> Table:
     for name in ("clips", "accuracy"):
         table.add_column(name, justify="right")
     for salience, part in metrics.by_salience.items():
-        table.add_row(salience, str(part.clips), f"{part.accuracy:.4f}")
+        table.add_row(escape(salience), str(part.clips), f"{part.accuracy:.4f}")
     return table
 
 
@@ -119,7 +119,13 @@ def comparison_table(runs: Sequence[NamedRun], tests: Sequence[PairedTest]) -> T
     table = Table(title="comparison", caption=f"tests are against {escape(runs[0].name)}")
     table.add_column("run", overflow="fold")
     folds = [part.test for part in runs[0].result.rounds]
-    for name in (*(f"fold {fold}" for fold in folds), "accuracy", "macro F1", "ECE", "epochs"):
+    for name in (
+        *(escape(f"fold {fold}") for fold in folds),
+        "accuracy",
+        "macro F1",
+        "ECE",
+        "epochs",
+    ):
         table.add_column(name, justify="right")
     table.add_column("difference", justify="right")
     table.add_column("p", justify="right")
@@ -174,7 +180,7 @@ def recipe_table(recipes: Sequence[Described]) -> Table:
     for name in ("what it is", "source", "published"):
         table.add_column(name, overflow="fold")
     for recipe in recipes:
-        table.add_row(recipe.name, recipe.summary, recipe.source, recipe.published)
+        table.add_row(*map(escape, (recipe.name, recipe.summary, recipe.source, recipe.published)))
     return table
 
 
@@ -183,7 +189,7 @@ def ablation_table(arms: Sequence[Arm]) -> Table:
 
     Differences are in points of accuracy.
     """
-    table = Table(title="augmentation", caption=arms[0].result.protocol)
+    table = Table(title="augmentation", caption=escape(arms[0].result.protocol))
     table.add_column("with")
     for name in ("accuracy", "from none", "from all", "macro F1"):
         table.add_column(name, justify="right")

@@ -6,12 +6,14 @@ they know nothing of where it was done.
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from multiprocessing import get_context
 from typing import Any, Final, Protocol, TypeVar
 
 from app.inference.threads import available_processors, one_thread_environment
 from app.progress import Advance, Begin, silent
+from training.run_error import RunError
 
 Shared = TypeVar("Shared")
 Piece = TypeVar("Piece")
@@ -33,6 +35,9 @@ class Workers(Protocol):
             work: a function of a module, that decides its result by its arguments alone.
             shared: what all pieces need, such as the data; carried once, however many there are.
             pieces: what each call of `work` gets. Like shared and results, they can be pickled.
+
+        Raises:
+            RunError: who works was ended.
         """
         ...
 
@@ -67,7 +72,13 @@ class ProcessPool:
             initializer=_start,
             initargs=(work, shared),
         ) as pool:
-            yield from pool.map(_do, pieces, chunksize=8)
+            try:
+                yield from pool.map(_do, pieces, chunksize=8)
+            except BrokenProcessPool as error:
+                raise RunError(
+                    "a process that worked for this one was ended from outside, as the system does "
+                    "where memory runs out: close other programs, and begin again"
+                ) from error
 
 
 # What follows runs in the pool's processes.

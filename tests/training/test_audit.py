@@ -2,11 +2,13 @@
 
 import shutil
 from collections import Counter
+from io import StringIO
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
+from rich.console import Console
 
 from app.audio.feature_specs import SpectrogramSpec
 from app.audio.spec import FrontEndSpec
@@ -17,6 +19,7 @@ from training.audit import Audit, audit, audit_figure
 from training.datasets import Clip, Dataset, load_dataset
 from training.features_cache import extract_features
 from training.png import save_png
+from training.tables import label_table
 from training.workers import InThisProcess
 
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -177,6 +180,22 @@ def test_the_picture_tells_folds_apart(tmp_path: Path) -> None:
     legend = figure.axes[0].get_legend()
     assert legend is not None
     assert [text.get_text() for text in legend.get_texts()] == ["fold 1", "fold 2", "fold 10"]
+
+
+def test_names_are_shown_as_they_are(tmp_path: Path) -> None:
+    """Also where they would be markup to the terminal, or mathematics to the picture."""
+    names = ("[red]", "$x^$", "[/b]")
+    clips = tuple(Clip(tmp_path / f"{place}.wav", name, name) for place, name in enumerate(names))
+    result = audit(Dataset("$y_$", "none", clips))
+    figure = audit_figure(result)
+    save_png(figure, tmp_path / "audit.png")  # mathematics of this kind would fail here
+    labels = [text.get_text() for text in figure.axes[0].get_yticklabels()]
+    assert sorted(labels) == sorted(names)
+    console = Console(file=StringIO(), width=200)
+    console.print(label_table(result))
+    assert isinstance(console.file, StringIO)
+    printed = console.file.getvalue()
+    assert all(printed.count(name) == 2 for name in names)  # as a label and as a fold
 
 
 def test_the_same_data_gives_the_same_bytes(mixed: Audit, tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from training.features_cache import DatasetFeatures, Variants, extract_features
 from training.recipe import Recipe
 from training.recipe_error import RecipeError
 from training.rounds import FittedRound, RoundWork, fit_round
+from training.run_error import RunError
 from training.splits import make_folds
 from training.workers import ProcessPool
 
@@ -213,6 +214,14 @@ def silenced(sounds: Dataset, tiny_recipe: Recipe, cache: Path) -> runs.Run:
     """A run whose variants are silence."""
     recipe = with_plan(tiny_recipe, SILENCE)
     return runs.prepare(recipe, sounds, "auto", False, cache, silent)
+
+
+def test_a_cache_that_cannot_be_written_to_is_no_fault_of_the_recording(
+    sounds: Dataset, tiny_recipe: Recipe, tmp_path: Path
+) -> None:
+    (tmp_path / "variants").write_bytes(b"a file, where a folder should be")
+    with pytest.raises(RunError, match=r"kept in .*/variants/.*: Not a directory"):
+        variants_of(few(sounds, 0, 7), tiny_recipe, tmp_path, SILENCE)
 
 
 def test_only_what_is_fitted_on_has_variants(silenced: runs.Run, data: DatasetFeatures) -> None:

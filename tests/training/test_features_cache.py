@@ -165,6 +165,15 @@ def test_damaged_entries_are_made_anew(sounds: Dataset, spec: FrontEndSpec, tmp_
     assert {entry: entry.read_bytes() for entry in entries(cache)} == whole
 
 
+def test_a_cache_that_cannot_be_written_to_is_named(
+    sounds: Dataset, spec: FrontEndSpec, tmp_path: Path
+) -> None:
+    cache = tmp_path / "cache"
+    cache.write_bytes(b"a file, where a folder should be")
+    with pytest.raises(RunError, match=r"kept in .*cache/features/.*: Not a dir.*by --cache"):
+        extract(sounds, spec, cache)
+
+
 def test_progress_is_told_clip_by_clip(sounds: Dataset, spec: FrontEndSpec, tmp_path: Path) -> None:
     notes: list[str] = []
     extract_features(sounds, spec, tmp_path / "cache", notes.append, workers=ProcessPool(2))
