@@ -65,7 +65,7 @@ lint: $(VENV)/dev.stamp
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	.ci/audit $(BIN)/pip-audit requirements.lock requirements-onnx.lock
+	.ci/audit $(BIN)/pip-audit requirements.lock requirements-onnx.lock requirements-train.lock
 
 format: $(VENV)/dev.stamp
 	$(BIN)/ruff format .
