@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from training import runs
+from training.architectures import check_model
 from training.recipe import Recipe, load_recipe
 from training.recipe_error import RecipeError
 from training.run_error import RunError
@@ -15,7 +16,14 @@ from training.run_identity import Identity, check_same, identity_of
 from training.search_space import Dimension
 from training.written_whole import write_whole
 
-_NOT_SEARCHED: Final = ("training.networks", "model.members")  # a trial fits one network
+_ENSEMBLE: Final = "a trial fits one network, so all values would do the same; set it by --set"
+# Fields that are not searched, and why.
+_NOT_SEARCHED: Final = {
+    "training.networks": _ENSEMBLE,
+    "model.members": _ENSEMBLE,
+    "training.seed": "the best of several seeds is the luckiest, and no better on other sounds",
+    "starting_point": "what each was fitted on decides what can test it; sweep each by --set",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,15 +62,12 @@ class Plan:
         """Return the recipe itself; refuse fields that cannot be searched, before any work.
 
         Raises:
-            RecipeError: the recipe does not validate, or with none of a field's values, or a field
-                decides nothing in a sweep.
+            RecipeError: the recipe does not validate, or names no network that can be built, or
+                none with any of a field's values; or a field is none to search.
         """
         for dimension in self.space:
-            if dimension.field in _NOT_SEARCHED:
-                raise RecipeError(
-                    f"--search {dimension.field}: a trial fits one network, so all values would do "
-                    "the same; set it by --set"
-                )
+            if (reason := _NOT_SEARCHED.get(dimension.field)) is not None:
+                raise RecipeError(f"--search {dimension.field}: {reason}")
             refusals = [self._refusal(f"{dimension.field}={text}") for text in dimension.probes]
             if all(refusals):
                 raise RecipeError(f"--search {dimension.field}: {refusals[0]}")
@@ -70,7 +75,8 @@ class Plan:
 
     def _refusal(self, change: str) -> str | None:
         try:
-            self.recipe_with([change])
+            recipe = self.recipe_with([change])
+            check_model(recipe.model, recipe.front_end)
         except RecipeError as error:
             return str(error)
         return None

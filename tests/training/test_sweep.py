@@ -305,28 +305,33 @@ def test_two_folds_leave_none_to_validate_on(sounds: Sounds, tmp_path: Path) -> 
         )
 
 
+@pytest.mark.parametrize(
+    "field", ["training.learning_speed", "model.options.filtres", "augmentation.gain"]
+)
 def test_an_unknown_field_is_refused_before_any_work(
-    hark_train: HarkTrain, tiny: TinyModel, tmp_path: Path
+    hark_train: HarkTrain, tiny: TinyModel, tmp_path: Path, field: str
 ) -> None:
     finished = hark_train(
         *("sweep", tiny.recipe, "--data", tiny.data, "--trials", "2"),
-        *("--search", "training.learning_speed=1..2", "--cache", tmp_path / "cache"),
+        *("--search", f"{field}=1..2", "--cache", tmp_path / "cache"),
     )
     assert finished.status == 1
-    assert "hark-train: --search training.learning_speed: " in finished.complaint
+    assert f"hark-train: --search {field}: " in finished.complaint
     assert not (tmp_path / "cache").exists()
 
 
 @pytest.mark.parametrize(
-    "search",
+    ("search", "reason"),
     [
-        pytest.param("training.networks=1..3", id="how many networks"),
-        pytest.param("model.members=[],[{}]", id="in what they differ"),
+        pytest.param("training.networks=1..3", "a trial fits one network", id="how many networks"),
+        pytest.param("model.members=[],[{}]", "a trial fits one network", id="in what they differ"),
+        pytest.param("training.seed=0..9", "is the luckiest", id="luck"),
+        pytest.param("starting_point=urbansound,esc10", "what can test it", id="other beginnings"),
     ],
 )
-def test_what_makes_an_ensemble_cannot_be_searched(search: str) -> None:
+def test_some_fields_are_not_to_be_searched(search: str, reason: str) -> None:
     plan = Plan("mfcc-cnn", (), read_space([search]), 2, 2, seed=0, store=Path("none"))
-    with pytest.raises(RecipeError, match="a trial fits one network"):
+    with pytest.raises(RecipeError, match=reason):
         plan.check()
 
 
