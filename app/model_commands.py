@@ -100,7 +100,7 @@ def _show(store: ModelStore) -> None:
                 str(len(manifest.labels)),
                 f"{manifest.metrics.get('accuracy_mean', float('nan')):.1%}",
                 manifest.training.dataset,
-                manifest.training.licence,
+                "; ".join(manifest.training.licences),
             )
     # Where it is piped there is no width to fit into, and names are to stay whole.
     Console(width=None if sys.stdout.isatty() else 200).print(table)

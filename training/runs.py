@@ -9,7 +9,13 @@ import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
 from app.audio.frontend import FrontEnd
-from app.inference.artifact import ModelName, TrainingRecord, read_manifest
+from app.inference.artifact import (
+    EarlierTraining,
+    Manifest,
+    ModelName,
+    TrainingRecord,
+    read_manifest,
+)
 from app.inference.classifier import Classifier
 from app.inference.store import ModelReference, ModelStore
 from app.progress import Begin
@@ -109,8 +115,7 @@ def _check_starting_point(recipe: Recipe, dataset: Dataset) -> None:
     """Refuse data that the starting point has learned already: it would be tested on that."""
     if recipe.starting_point is None:
         return
-    trained = read_manifest(Path(recipe.model.options["model"]).parent).training
-    if was_fitted_on(trained, dataset):
+    if was_fitted_on(_start_of(recipe).training, dataset):
         raise RecipeError(
             f"{recipe.starting_point}, which {recipe.name} starts from, was fitted on clips of "
             f"{dataset.name}, so none of them can test what comes of it: take other data, or other "
@@ -118,10 +123,35 @@ def _check_starting_point(recipe: Recipe, dataset: Dataset) -> None:
         )
 
 
+def _start_of(recipe: Recipe) -> Manifest:
+    """Return the manifest of a recipe's starting point."""
+    return read_manifest(Path(recipe.model.options["model"]).parent)
+
+
+def _earlier(recipe: Recipe) -> list[EarlierTraining]:
+    """Return what the weights that a recipe starts from have learned."""
+    if recipe.starting_point is None:
+        return []
+    start = _start_of(recipe)
+    last = EarlierTraining(
+        model=str(ModelReference(start.name, start.version)),
+        dataset=start.training.dataset,
+        licence=start.training.licence,
+        folds=start.training.folds,
+    )
+    return [last, *start.training.earlier]
+
+
 def was_fitted_on(trained: TrainingRecord, dataset: Dataset) -> bool:
-    """Whether a version's training data has clips of a data set, as far as its names tell."""
-    return _whole_of(trained.dataset) == _whole_of(dataset.name) and (
-        not trained.folds or bool(set(trained.folds) & set(dataset.folds))
+    """Whether a version has learned clips of a data set, as far as the names of its data tell.
+
+    Also those that its weights had learned when they began as another version's.
+    """
+    learned: list[TrainingRecord | EarlierTraining] = [trained, *trained.earlier]
+    return any(
+        _whole_of(each.dataset) == _whole_of(dataset.name)
+        and (not each.folds or bool(set(each.folds) & set(dataset.folds)))
+        for each in learned
     )
 
 
@@ -195,6 +225,7 @@ def fit_and_export(
         clips=len(run.data.clips),
         epochs=result.epochs,
         seed=run.recipe.training.seed,
+        earlier=_earlier(run.recipe),
     )
     store.mkdir(parents=True, exist_ok=True)
     reference = export(

@@ -66,8 +66,17 @@ class Calibration(_Record):
     uncertain_below: float = Field(ge=0, le=1)
 
 
+class EarlierTraining(_Record):
+    """Data that a version's weights had learned when they began as another version's."""
+
+    model: str
+    dataset: str
+    licence: str
+    folds: list[str]
+
+
 class TrainingRecord(_Record):
-    """Where a version comes from."""
+    """Where a version comes from; `earlier` is what came before, the latest first."""
 
     recipe: str
     command: str
@@ -77,6 +86,12 @@ class TrainingRecord(_Record):
     clips: int
     epochs: int
     seed: int
+    earlier: list[EarlierTraining] = []
+
+    @property
+    def licences(self) -> list[str]:
+        """The licences of all data that its weights come from, its own data's first."""
+        return list(dict.fromkeys([self.licence, *(each.licence for each in self.earlier)]))
 
 
 class Manifest(_Record):

@@ -67,6 +67,8 @@ function sentenceAbout({ labels, training, metrics }) {
   const known = names.length > 24 ? `${names.length} sounds` : `${names.slice(0, -1).join(", ")} and ${names.at(-1)}`;
   const accuracy = metrics?.accuracy_mean;
   const right = accuracy ? ` In tests it was right for ${Math.round(accuracy * 100)} of 100 clips.` : "";
-  const data = training?.dataset ? ` Trained on ${training.dataset} (${training.licence}).` : "";
+  const sets = [training, ...(training?.earlier ?? [])].filter((set) => set?.dataset);
+  const told = sets.map((set) => `${set.dataset} (${set.licence})`).join(", and before on ");
+  const data = told ? ` Trained on ${told}.` : "";
   return `It knows ${known}.${right}${data}`;
 }
