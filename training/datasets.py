@@ -11,6 +11,7 @@
 """
 
 import csv
+import os
 import re
 from collections import Counter
 from collections.abc import Iterable
@@ -270,6 +271,13 @@ def _checked(dataset: Dataset, path: Path) -> Dataset:
             f"{path} holds no clip in a known layout: UrbanSound8K, ESC-50, ESC-10, a folder a "
             "class, or a CSV with the columns path,label[,fold,group,salience]"
         )
+    unwritable = [clip.path for clip in dataset.clips if not _is_utf8(clip.path)]
+    if unwritable:  # reports are in UTF-8, and would fail when all is fitted
+        shown = os.fsencode(unwritable[0]).decode(errors="replace")
+        raise DatasetError(
+            f"{len(unwritable)} files have names that are not UTF-8, {shown} for one: rename them "
+            "(convmv does so for whole folders)"
+        )
     if len(dataset.labels) < 2:
         raise DatasetError(f"{path} holds only the label {dataset.labels[0]!r}; two are needed")
     without_fold = sum(clip.fold is None for clip in dataset.clips)
@@ -292,6 +300,14 @@ def _checked(dataset: Dataset, path: Path) -> Dataset:
     if twice:
         raise DatasetError(f"{path} names {twice[0]} more than once")
     return dataset
+
+
+def _is_utf8(path: Path) -> bool:
+    try:
+        os.fsencode(path).decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _natural(fold: str) -> tuple[int, str]:

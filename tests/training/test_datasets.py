@@ -1,5 +1,6 @@
 """Data sets: each layout is recognised, and a contradiction is told in a sentence."""
 
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -120,6 +121,13 @@ def test_hidden_files_are_no_clips(tmp_path: Path) -> None:
     touch(tmp_path / "cat" / "a.wav", tmp_path / "dog" / "b.wav")
     touch(tmp_path / "cat" / "._a.wav", tmp_path / "dog" / ".trash" / "c.wav")
     assert [clip.path.name for clip in load_dataset(tmp_path).clips] == ["a.wav", "b.wav"]
+
+
+def test_names_that_no_report_could_hold_are_told_before_any_work(tmp_path: Path) -> None:
+    touch(tmp_path / "cat" / "a.wav", tmp_path / "dog" / "b.wav")
+    (tmp_path / "cat" / os.fsdecode("café.wav".encode("latin-1"))).touch()
+    with pytest.raises(DatasetError, match=r"1 files have names .*/cat/caf\ufffd\.wav .*rename"):
+        load_dataset(tmp_path)
 
 
 def test_spaces_around_a_name_make_no_other_group(tmp_path: Path) -> None:
