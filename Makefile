@@ -13,11 +13,14 @@ HOST ?= 127.0.0.1
 PORT ?= 8000
 PIP_INSTALL := python -m pip --disable-pip-version-check --quiet install
 
-.PHONY: serve test test-image test-slow coverage bench image lint format lock samples fuzz chaos screenshots clean
+.PHONY: serve dev test test-image test-slow coverage bench image lint format lock samples fuzz chaos screenshots clean
 
 # Start the service, with the models in model_store/. ENGINE=onnx is its light twin.
 serve: $(STAMP_$(ENGINE))
 	exec $(dir $(STAMP_$(ENGINE)))bin/hark serve --engine $(ENGINE) --host $(HOST) --port $(PORT)
+
+# Install all that training and the tests need, into .venv.
+dev: $(VENV)/dev.stamp
 
 # Run every test but the slow ones: side by side, and then those that want the machine for themselves.
 TEST_PROCESSES ?= 2
