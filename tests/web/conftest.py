@@ -27,13 +27,24 @@ def never_sure(version: Path) -> None:
     edit_manifest(version, calibration={**calibration, "uncertain_below": 1.0})
 
 
+def fine_tuned(version: Path) -> None:
+    """Have a version's weights begin as another's."""
+    training = read_manifest_json(version)["training"]
+    earlier = [{"model": "birds@2", "dataset": "Dawn", "licence": "CC0", "folds": []}]
+    edit_manifest(version, training={**training, "earlier": earlier})
+
+
 @pytest.fixture(scope="package")
 def web_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
-    """A server with the shipped model, a version 2 that answers differently, and a modest one."""
+    """A server with the shipped model, a version 2 that answers differently, and a modest one.
+
+    The model that serves by default says that it began as another one.
+    """
     store = TwoVersions(tmp_path_factory.mktemp("store"))
     store.add(2)
     store.add(3, damage=never_sure)
     store.write_aliases({"stable": 1})
+    fine_tuned(store.root / "urbansound" / "1")
     log = tmp_path_factory.mktemp("web") / "log"
     settings = {"HARK_ENGINE": "onnx", "HARK_WORKERS": "2", "HARK_MODEL_STORE": str(store.root)}
     with live_server(log, **settings) as running:

@@ -192,6 +192,13 @@ def test_the_version_that_is_chosen_answers(hark: HarkPage) -> None:
     expect(hark.page.locator("#curl")).to_contain_text("/versions/2/classify")
 
 
+def test_the_data_of_a_model_and_of_what_it_began_as_are_told_with_their_licences(
+    hark: HarkPage,
+) -> None:
+    told = "Trained on UrbanSound8K (CC BY-NC 3.0), and before on Dawn (CC0)."
+    expect(hark.page.locator("#about-model")).to_contain_text(told)
+
+
 def test_doubt_is_said(hark: HarkPage) -> None:
     hark.version.select_option("3")
     hark.choose(sample("siren.wav"))
