@@ -99,7 +99,7 @@ def _show(store: ModelStore) -> None:
                 serving.role_of(reference),
                 str(len(manifest.labels)),
                 f"{manifest.metrics.get('accuracy_mean', float('nan')):.1%}",
-                manifest.training.dataset,
+                "; ".join(manifest.training.datasets),
                 "; ".join(manifest.training.licences),
             )
     # Where it is piped there is no width to fit into, and names are to stay whole.

@@ -11,8 +11,10 @@ import pytest
 from app.inference.threads import compute_on_one_thread
 
 compute_on_one_thread()  # before any test imports NumPy
-# What librosa compiles when it is first imported takes half as long, and is as correct.
+# What librosa compiles when it is first imported takes half as long, and is as correct; it is kept
+# apart, since what trains would load it too.
 os.environ.setdefault("NUMBA_OPT", "0")
+os.environ.setdefault("NUMBA_CACHE_DIR", str(Path(__file__).parents[1] / "build" / "numba"))
 
 from tests.live_server import LiveServer, live_server
 

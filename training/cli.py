@@ -37,6 +37,7 @@ def main() -> None:
     compute_on_one_thread()
     keep_freed_memory()
     try:
+        _check_arguments(sys.argv[1:])
         application(args=with_address(sys.argv[1:]))
     except (DatasetError, RecipeError, RunError, HarkError) as error:
         complain(str(error))
@@ -44,3 +45,13 @@ def main() -> None:
     except OSError as error:
         complain(f"{error.filename}: {error.strerror}" if error.filename else str(error))
         sys.exit(1)
+
+
+def _check_arguments(arguments: list[str]) -> None:
+    """Refuse what no manifest could hold, of which the command is a part, before any work."""
+    for argument in arguments:
+        try:
+            argument.encode()
+        except UnicodeEncodeError as error:
+            shown = argument.encode(errors="surrogateescape").decode(errors="replace")
+            raise RunError(f"{shown} is not UTF-8: rename the file or folder") from error

@@ -11,7 +11,6 @@
 """
 
 import csv
-import os
 import re
 from collections import Counter
 from collections.abc import Iterable
@@ -271,12 +270,16 @@ def _checked(dataset: Dataset, path: Path) -> Dataset:
             f"{path} holds no clip in a known layout: UrbanSound8K, ESC-50, ESC-10, a folder a "
             "class, or a CSV with the columns path,label[,fold,group,salience]"
         )
-    unwritable = [clip.path for clip in dataset.clips if not _is_utf8(clip.path)]
-    if unwritable:  # reports are in UTF-8, and would fail when all is fitted
-        shown = os.fsencode(unwritable[0]).decode(errors="replace")
+    unwritable = [
+        name
+        for name in (dataset.name, *(str(clip.path) for clip in dataset.clips))
+        if not _is_text(name)
+    ]
+    if unwritable:  # manifests and reports are in UTF-8, and would fail when all is fitted
+        shown = unwritable[0].encode(errors="surrogateescape").decode(errors="replace")
         raise DatasetError(
-            f"{len(unwritable)} files have names that are not UTF-8, {shown} for one: rename them "
-            "(convmv does so for whole folders)"
+            f"{path}: names of files and folders must be UTF-8, and {len(unwritable)} are not, "
+            f"{shown} for one: rename them (convmv does so for whole folders)"
         )
     if len(dataset.labels) < 2:
         raise DatasetError(f"{path} holds only the label {dataset.labels[0]!r}; two are needed")
@@ -302,10 +305,10 @@ def _checked(dataset: Dataset, path: Path) -> Dataset:
     return dataset
 
 
-def _is_utf8(path: Path) -> bool:
+def _is_text(name: str) -> bool:
     try:
-        os.fsencode(path).decode()
-    except UnicodeDecodeError:
+        name.encode()
+    except UnicodeEncodeError:
         return False
     return True
 

@@ -107,7 +107,7 @@ def extract_features(
 
     Raises:
         RunError: the cache cannot be written to; a machine that works has not the files that this
-            one has; a process that works was ended.
+            one has; a process that works has ended.
     """
     front_end = FrontEnd.build(spec)
     folder = cache / "features" / digest_of(spec)
@@ -173,13 +173,11 @@ def _features_of_file(
 
 def read_entry(path: Path) -> tuple[NDArray[np.float32], NDArray[np.float64]] | None:
     """Return an entry's features and audio seconds; None where it is to be made."""
-    if not path.exists():
-        return None
     try:
         arrays = load_arrays(path)
         return arrays["features"], arrays["audio_seconds"]
     except (DamagedArraysError, KeyError):
-        return None  # damaged, by a full disk for one
+        return None  # it is not there, or damaged, by a full disk for one
 
 
 def write_entry(
@@ -196,8 +194,8 @@ def write_entry(
             np.savez(file, features=features, audio_seconds=audio_seconds)
     except OSError as error:
         raise RunError(
-            f"features cannot be kept in {path.parent}: {error.strerror}. Make room there, or "
-            "name another folder by --cache"
+            f"features cannot be kept in {path.parent}: {error.strerror}. Mend that, or name "
+            "another folder by --cache"
         ) from error
 
 

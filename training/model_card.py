@@ -84,7 +84,7 @@ All test clips together:
 
 {training.dataset}, {_folds_in_words(training.folds)}, {training.clips} clips. Licence of the data:
 **{training.licence}**. Whether a model may be used beyond what its data's licence allows is for
-its user to settle{_licence_warning(training.licences)}.{_earlier_in_words(training)}
+its user to settle{_licence_warning(training.licence)}.{_earlier_in_words(training)}
 
 ## What it hears
 
@@ -179,17 +179,21 @@ def _folds_in_words(folds: list[str]) -> str:
     return f"official folds {', '.join(folds)}" if folds else "which has no official folds"
 
 
-def _licence_warning(licences: list[str]) -> str:
-    return "; NC stands for non-commercial" if "NC" in " ".join(licences) else ""
+def _licence_warning(licence: str) -> str:
+    return "; NC stands for non-commercial" if "NC" in licence else ""
 
 
 def _earlier_in_words(training: TrainingRecord) -> str:
     """Say what the weights had learned before, whose licence holds as well."""
-    return "".join(
-        f"\n\nIts weights began as those of `{each.model}`, which had learned {each.dataset} "
-        f"(licence:\n**{each.licence}**)."
-        for each in training.earlier
-    )
+    sentences = []
+    for each in training.earlier:
+        which = "Those in turn" if sentences else "Its weights"
+        licence = f"**{each.licence}**{_licence_warning(each.licence)}"
+        sentences.append(
+            f"\n\n{which} began as those of `{each.model}`, which had learned {each.dataset} "
+            f"(licence:\n{licence})."
+        )
+    return "".join(sentences)
 
 
 def _calibration_in_words(result: CrossValidation) -> str:

@@ -116,6 +116,16 @@ class Recipe(Described):
             raise ValueError("model.members needs one table for each of training.networks")
         return self
 
+    @model_validator(mode="after")
+    def _check_beginning(self) -> Self:
+        """Let weights come only from where it is known what they have learned."""
+        if self.model.architecture == "fine-tune":
+            if self.starting_point is None:
+                raise ValueError("fine-tune needs a version of a store: name a starting_point")
+            if any("model" in member for member in self.model.members):
+                raise ValueError("model.members begin with the starting_point, and name no model")
+        return self
+
     @field_validator("front_end", mode="before")
     @classmethod
     def _read_front_end(cls, values: Any) -> FrontEndSpec:
@@ -211,9 +221,14 @@ def _start_from(model: str, store: ModelStore, tables: dict[str, Any]) -> None:
             f"the front end is that of the starting point {model}: leave out front_end, or "
             "starting_point"
         )
+    options = tables.setdefault("model", {}).setdefault("options", {})
+    if "model" in options:
+        raise RecipeError(
+            f"model.options.model is the file of the starting point {model}: leave it out"
+        )
     artifact = store.open(find_version(store, model))
     tables["front_end"] = artifact.manifest.front_end_spec
-    tables.setdefault("model", {}).setdefault("options", {})["model"] = str(artifact.keras_path)
+    options["model"] = str(artifact.keras_path)
 
 
 def described_recipes() -> list[Described]:

@@ -5,6 +5,8 @@ from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict
 
+from app.inference.artifact import EarlierTraining
+
 RUN_FILE: Final = "run.json"
 
 
@@ -21,6 +23,7 @@ class RunRecord(BaseModel):
         clips: how many were read.
         library_versions: what it rests on, by name.
         model: the version that came out, as name@version; None where none did.
+        earlier: what the weights had learned before, where they began as another version's.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -34,3 +37,4 @@ class RunRecord(BaseModel):
     clips: int
     library_versions: dict[str, str]
     model: str | None = None
+    earlier: list[EarlierTraining] = []

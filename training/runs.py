@@ -9,13 +9,7 @@ import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
 from app.audio.frontend import FrontEnd
-from app.inference.artifact import (
-    EarlierTraining,
-    Manifest,
-    ModelName,
-    TrainingRecord,
-    read_manifest,
-)
+from app.inference.artifact import ModelName, TrainingRecord
 from app.inference.classifier import Classifier
 from app.inference.store import ModelReference, ModelStore
 from app.progress import Begin
@@ -42,6 +36,7 @@ from training.run_error import RunError
 from training.run_folder import RunFolder
 from training.run_identity import identity_of
 from training.splits import Folds, SplitKind, make_folds
+from training.starting_point import check_starting_point, earlier_training, was_fitted_on
 from training.versions import find_version
 from training.workers import THIS_MACHINE, Places
 
@@ -90,7 +85,7 @@ def prepare(
             point does not suit the data.
         UnreadableClipsError: files cannot be read, and that is not to be, or most cannot.
     """
-    _check_starting_point(recipe, dataset)
+    check_starting_point(recipe, dataset)
     check_model(recipe.model, recipe.front_end, len(dataset.labels), recipe.training.networks)
     if recipe.augmentation.waveform is not None:
         recipe.augmentation.waveform.check_labels(dataset.labels)
@@ -109,55 +104,6 @@ def prepare(
         raise DatasetError("fewer than two labels have a readable clip")
     folds = make_folds(readable, split, recipe.training.seed)
     return with_variants(Run(recipe, readable, data, folds), cache, begin, places)
-
-
-def _check_starting_point(recipe: Recipe, dataset: Dataset) -> None:
-    """Refuse data that the starting point has learned already: it would be tested on that."""
-    if recipe.starting_point is None:
-        return
-    if was_fitted_on(_start_of(recipe).training, dataset):
-        raise RecipeError(
-            f"{recipe.starting_point}, which {recipe.name} starts from, was fitted on clips of "
-            f"{dataset.name}, so none of them can test what comes of it: take other data, or other "
-            "folds by --folds. (Data is known by its name: call other data otherwise.)"
-        )
-
-
-def _start_of(recipe: Recipe) -> Manifest:
-    """Return the manifest of a recipe's starting point."""
-    return read_manifest(Path(recipe.model.options["model"]).parent)
-
-
-def _earlier(recipe: Recipe) -> list[EarlierTraining]:
-    """Return what the weights that a recipe starts from have learned."""
-    if recipe.starting_point is None:
-        return []
-    start = _start_of(recipe)
-    last = EarlierTraining(
-        model=str(ModelReference(start.name, start.version)),
-        dataset=start.training.dataset,
-        licence=start.training.licence,
-        folds=start.training.folds,
-    )
-    return [last, *start.training.earlier]
-
-
-def was_fitted_on(trained: TrainingRecord, dataset: Dataset) -> bool:
-    """Whether a version has learned clips of a data set, as far as the names of its data tell.
-
-    Also those that its weights had learned when they began as another version's.
-    """
-    learned: list[TrainingRecord | EarlierTraining] = [trained, *trained.earlier]
-    return any(
-        _whole_of(each.dataset) == _whole_of(dataset.name)
-        and (not each.folds or bool(set(each.folds) & set(dataset.folds)))
-        for each in learned
-    )
-
-
-def _whole_of(name: str) -> str:
-    """Return the data set that one is a part of, with the same folds; else itself."""
-    return "ESC-50" if name == "ESC-10" else name
 
 
 def with_variants(run: Run, cache: Path | None, begin: Begin, places: Places = THIS_MACHINE) -> Run:
@@ -225,7 +171,7 @@ def fit_and_export(
         clips=len(run.data.clips),
         epochs=result.epochs,
         seed=run.recipe.training.seed,
-        earlier=_earlier(run.recipe),
+        earlier=earlier_training(run.recipe),
     )
     store.mkdir(parents=True, exist_ok=True)
     reference = export(
@@ -282,7 +228,8 @@ def check_store(store: Path) -> None:
 class Evaluation:
     """How a version does on labelled files.
 
-    `trained_on_these` says that the version's own training data has clips of these folds.
+    `trained_on_these` says that the version, or one that its weights began as, was fitted on clips
+    of these folds.
     """
 
     metrics: Metrics

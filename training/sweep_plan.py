@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from pydantic import ValidationError
+
 from training import runs
 from training.architectures import check_model
 from training.recipe import Recipe, load_recipe
@@ -76,10 +78,22 @@ class Plan:
     def _refusal(self, change: str) -> str | None:
         try:
             recipe = self.recipe_with([change])
-            check_model(recipe.model, recipe.front_end)
+            if change.startswith("model.options."):
+                _check_options(recipe)
         except RecipeError as error:
             return str(error)
         return None
+
+
+def _check_options(recipe: Recipe) -> None:
+    """Refuse an option that the architecture has not; a value may suit what others are drawn."""
+    try:
+        check_model(recipe.model, recipe.front_end)
+    except RecipeError as error:
+        cause = error.__cause__
+        wrong = cause.errors() if isinstance(cause, ValidationError) else []
+        if any(each["type"] == "extra_forbidden" for each in wrong):
+            raise
 
 
 def identity_of_sweep(plan: Plan, run: runs.Run) -> Identity:

@@ -131,7 +131,9 @@ def _log(
         tags={
             "mlflow.note.content": ". ".join(filter(None, (figures.protocol, figures.warning))),
             "dataset": record.dataset,
-            "licence": record.licence,
+            "licence": "; ".join(
+                dict.fromkeys([record.licence, *(each.licence for each in record.earlier)])
+            ),
             "command": record.command,
             **({} if record.model is None else {"model": record.model}),
         },

@@ -37,7 +37,7 @@ class Workers(Protocol):
             pieces: what each call of `work` gets. Like shared and results, they can be pickled.
 
         Raises:
-            RunError: who works was ended.
+            RunError: a process that works has ended.
         """
         ...
 
@@ -76,8 +76,8 @@ class ProcessPool:
                 yield from pool.map(_do, pieces, chunksize=8)
             except BrokenProcessPool as error:
                 raise RunError(
-                    "a process that worked for this one was ended from outside, as the system does "
-                    "where memory runs out: close other programs, and begin again"
+                    "a process that worked for this one has ended; most often the system ends one "
+                    "where memory runs out. Close other programs, and begin again"
                 ) from error
 
 

@@ -86,12 +86,18 @@ class TrainingRecord(_Record):
     clips: int
     epochs: int
     seed: int
-    earlier: list[EarlierTraining] = []
+    # Left out where there is nothing, so that a Hark that is older than it reads the manifest.
+    earlier: list[EarlierTraining] = Field([], exclude_if=lambda earlier: not earlier)
 
     @property
     def licences(self) -> list[str]:
         """The licences of all data that its weights come from, its own data's first."""
         return list(dict.fromkeys([self.licence, *(each.licence for each in self.earlier)]))
+
+    @property
+    def datasets(self) -> list[str]:
+        """The names of all data that its weights come from, its own data's first."""
+        return list(dict.fromkeys([self.dataset, *(each.dataset for each in self.earlier)]))
 
 
 class Manifest(_Record):

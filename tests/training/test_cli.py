@@ -4,7 +4,9 @@ Most run the command's own `main` in this process, which has TensorFlow imported
 said of a fresh process is tested in one.
 """
 
+import gc
 import json
+import os
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -54,6 +56,7 @@ class HarkTrain:
         self._capsys = capsys
 
     def __call__(self, *arguments: str | Path) -> Finished:
+        gc.collect()  # a run's folder is locked until its process ends, or nobody holds it
         self._capsys.readouterr()
         self._monkeypatch.setattr(sys, "argv", ["hark-train", *map(str, arguments)])
         with pytest.raises(SystemExit) as ended:
@@ -100,6 +103,16 @@ def test_help_imports_nothing_heavy() -> None:
     assert (finished.returncode, finished.stderr) == (0, "imported:\n")
     for command in ("inspect", "fit", "cross-validate", "evaluate", "recipes"):
         assert f" {command} " in finished.stdout
+
+
+def test_an_argument_that_no_manifest_could_hold_is_told_at_once(
+    hark_train: HarkTrain, sounds: TinyModel, tmp_path: Path
+) -> None:
+    """The command is part of a manifest, which is written when all is fitted."""
+    out = tmp_path / os.fsdecode("résultats".encode("latin-1"))
+    finished = hark_train("fit", sounds.recipe, "--data", sounds.data, "--name", "a", "--out", out)
+    assert finished.status == 1
+    assert "r\ufffdsultats is not UTF-8: rename" in finished.complaint
 
 
 def test_inspect_does_not_import_what_trains(sounds: TinyModel, tmp_path: Path) -> None:

@@ -126,8 +126,15 @@ def test_hidden_files_are_no_clips(tmp_path: Path) -> None:
 def test_names_that_no_report_could_hold_are_told_before_any_work(tmp_path: Path) -> None:
     touch(tmp_path / "cat" / "a.wav", tmp_path / "dog" / "b.wav")
     (tmp_path / "cat" / os.fsdecode("café.wav".encode("latin-1"))).touch()
-    with pytest.raises(DatasetError, match=r"1 files have names .*/cat/caf\ufffd\.wav .*rename"):
+    with pytest.raises(DatasetError, match=r"and 1 are not, .*/cat/caf\ufffd\.wav .*rename"):
         load_dataset(tmp_path)
+
+
+def test_so_is_a_data_sets_own_name(tmp_path: Path) -> None:
+    path = tmp_path / os.fsdecode("données.csv".encode("latin-1"))
+    write(path, "path,label", "a.wav,a", "b.wav,b")
+    with pytest.raises(DatasetError, match=r"donn\ufffdes for one"):
+        load_dataset(path)
 
 
 def test_spaces_around_a_name_make_no_other_group(tmp_path: Path) -> None:

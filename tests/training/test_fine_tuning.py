@@ -14,7 +14,8 @@ from tests.training.test_cli import hark_train as hark_train
 from training.datasets import load_dataset
 from training.recipe import load_recipe
 from training.recipe_error import RecipeError
-from training.runs import prepare, was_fitted_on
+from training.runs import prepare
+from training.starting_point import was_fitted_on
 
 pytestmark = SAVING_WARNS
 
@@ -54,6 +55,8 @@ def test_what_the_weights_had_learned_before_is_known_of_the_version(
     ]
     card = (tmp_path / "store" / "tuned" / "1" / "MODEL_CARD.md").read_text(encoding="utf-8")
     assert f"began as those of `{NAME}@1`, which had learned sounds (licence" in card
+    page = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
+    assert f"before that sounds, as {NAME}@1; licence: {before.licence}" in page
 
     # So it is neither tested on what it had learned, nor gone on with as if it had not.
     assert was_fitted_on(trained, load_dataset(tiny.data))

@@ -24,7 +24,8 @@ from training.recipe import (
     recipe_names,
 )
 from training.recipe_error import RecipeError
-from training.runs import prepare, was_fitted_on
+from training.runs import prepare
+from training.starting_point import was_fitted_on
 
 
 def recipe_of(folder: Path, text: str) -> Recipe:
@@ -290,6 +291,30 @@ def test_masks_may_be_left_out_by_name(masks: str) -> None:
 def test_a_starting_point_that_is_not_there_is_told(tiny: TinyModel, model: str) -> None:
     with pytest.raises((RecipeError, HarkError)):
         load_recipe("fine-tune", [f"starting_point={model}"], tiny.store)
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        (["model.options.model='x.keras'"], "is the file of the starting point .*leave it out"),
+        (
+            ["model.members=[{model='x.keras'},{}]", "training.networks=2"],
+            "begin with the starting_point",
+        ),
+    ],
+    ids=["a file", "members"],
+)
+def test_weights_come_from_the_starting_point_alone(
+    tiny: TinyModel, changes: list[str], reason: str
+) -> None:
+    with pytest.raises(RecipeError, match=reason):
+        load_recipe("fine-tune", [f"starting_point={tiny.reference}", *changes], tiny.store)
+
+
+def test_what_goes_on_from_weights_names_where_they_come_from() -> None:
+    changes = ["model.architecture=fine-tune", "model.options={model='x.keras'}"]
+    with pytest.raises(RecipeError, match="name a starting_point"):
+        load_recipe("mfcc-cnn", changes)
 
 
 def test_a_starting_point_is_not_tested_on_what_it_was_fitted_on(

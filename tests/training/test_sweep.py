@@ -320,6 +320,13 @@ def test_an_unknown_field_is_refused_before_any_work(
     assert not (tmp_path / "cache").exists()
 
 
+def test_values_that_suit_each_other_alone_can_be_searched() -> None:
+    """Of other lengths than the recipe's, they are refused one by one; together they are not."""
+    searches = ["filters=[8,16],[8,16,32]", "pool_sizes=[[2,2],[2,2]],[[2,2],[2,2],[2,2]]"]
+    space = read_space([f"model.options.{search}" for search in searches])
+    Plan("mfcc-cnn", (), space, 2, 2, seed=0, store=Path("none")).check()
+
+
 @pytest.mark.parametrize(
     ("search", "reason"),
     [

@@ -21,5 +21,5 @@ def test_pieces_come_in_order() -> None:
 
 def test_a_process_that_is_ended_is_told_in_one_sentence() -> None:
     """As the system ends one where memory runs out."""
-    with pytest.raises(RunError, match=r"was ended from outside, .*memory"):
+    with pytest.raises(RunError, match=r"has ended; .*memory runs out"):
         list(ProcessPool(1).run(_end_at, 9, range(20)))

@@ -68,7 +68,7 @@ def make_variants(
 
     Raises:
         RecipeError: there is no background to mix in, or one cannot be read.
-        RunError: the cache cannot be written to; a process that works was ended.
+        RunError: the cache cannot be written to; a process that works has ended.
     """
     find = _Backgrounds(clips, part_of_clip)
     works = []

@@ -25,8 +25,9 @@ def evaluate(
         result = runs.evaluate_version(model, dataset, store, begin)
     if result.trained_on_these:
         complaints.print(
-            "[yellow]These clips were among those that the model was fitted on: the figures "
-            "flatter it. Its MODEL_CARD.md has those of its cross-validation.[/yellow]"
+            "[yellow]These clips were among those that the model, or one that it began as, was "
+            "fitted on: the figures flatter it. Its MODEL_CARD.md has those of its "
+            "cross-validation.[/yellow]"
         )
     print_unreadable(result.unreadable)
     if as_json:

@@ -14,6 +14,7 @@ from training.report.files import write_figures, write_more_plots
 from training.report.page import PageContent, render_page
 from training.run_record import RUN_FILE, RunRecord
 from training.runs import Run
+from training.starting_point import earlier_training
 
 PAGE_FILE: Final = "report.html"
 
@@ -62,6 +63,7 @@ def write_run_report(
         clips=len(files),
         library_versions=library_versions(),
         model=model,
+        earlier=earlier_training(run.recipe),
     )
     record_json = record.model_dump_json(indent=1)
     (folder / RUN_FILE).write_text(record_json + "\n", encoding="utf-8")
