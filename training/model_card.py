@@ -185,7 +185,7 @@ def _licence_warning(licence: str) -> str:
 
 def _earlier_in_words(training: TrainingRecord) -> str:
     """Say what the weights had learned before, whose licence holds as well."""
-    sentences = []
+    sentences: list[str] = []
     for each in training.earlier:
         which = "Those in turn" if sentences else "Its weights"
         licence = f"**{each.licence}**{_licence_warning(each.licence)}"
