@@ -21,6 +21,7 @@ from training.datasets import DatasetError
 from training.memory import keep_freed_memory
 from training.recipe_error import RecipeError
 from training.run_error import RunError
+from training.unwritable import shown_if_unwritable
 
 application = typer.Typer(
     help="Train, test and export Hark's models.",
@@ -50,8 +51,5 @@ def main() -> None:
 def _check_arguments(arguments: list[str]) -> None:
     """Refuse what no manifest could hold, of which the command is a part, before any work."""
     for argument in arguments:
-        try:
-            argument.encode()
-        except UnicodeEncodeError as error:
-            shown = argument.encode(errors="surrogateescape").decode(errors="replace")
-            raise RunError(f"{shown} is not UTF-8: rename the file or folder") from error
+        if (shown := shown_if_unwritable(argument)) is not None:
+            raise RunError(f"{shown} is not UTF-8: rename the file or folder")

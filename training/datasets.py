@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 from app.bulk.files import AUDIO_ENDINGS, find_files
+from training.unwritable import shown_if_unwritable
 
 AUDIO_SUFFIXES: Final = AUDIO_ENDINGS  # what `hark classify` takes for audio, too
 GROUPS_FILE: Final = "groups.csv"
@@ -270,16 +271,12 @@ def _checked(dataset: Dataset, path: Path) -> Dataset:
             f"{path} holds no clip in a known layout: UrbanSound8K, ESC-50, ESC-10, a folder a "
             "class, or a CSV with the columns path,label[,fold,group,salience]"
         )
-    unwritable = [
-        name
-        for name in (dataset.name, *(str(clip.path) for clip in dataset.clips))
-        if not _is_text(name)
-    ]
-    if unwritable:  # manifests and reports are in UTF-8, and would fail when all is fitted
-        shown = unwritable[0].encode(errors="surrogateescape").decode(errors="replace")
+    names = (dataset.name, *(str(clip.path) for clip in dataset.clips))
+    unwritable = [shown for name in names if (shown := shown_if_unwritable(name)) is not None]
+    if unwritable:  # manifests and reports would fail when all is fitted
         raise DatasetError(
             f"{path}: names of files and folders must be UTF-8, and {len(unwritable)} are not, "
-            f"{shown} for one: rename them (convmv does so for whole folders)"
+            f"{unwritable[0]} for one: rename them (convmv does so for whole folders)"
         )
     if len(dataset.labels) < 2:
         raise DatasetError(f"{path} holds only the label {dataset.labels[0]!r}; two are needed")
@@ -303,14 +300,6 @@ def _checked(dataset: Dataset, path: Path) -> Dataset:
     if twice:
         raise DatasetError(f"{path} names {twice[0]} more than once")
     return dataset
-
-
-def _is_text(name: str) -> bool:
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _natural(fold: str) -> tuple[int, str]:

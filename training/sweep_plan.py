@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 from typing import Final
 
@@ -70,8 +71,9 @@ class Plan:
         for dimension in self.space:
             if (reason := _NOT_SEARCHED.get(dimension.field)) is not None:
                 raise RecipeError(f"--search {dimension.field}: {reason}")
-            refusals = [self._refusal(f"{dimension.field}={text}") for text in dimension.probes]
-            if all(refusals):
+            changes = [f"{dimension.field}={text}" for text in dimension.probes]
+            refusals = list(takewhile(bool, map(self._refusal, changes)))
+            if len(refusals) == len(changes):
                 raise RecipeError(f"--search {dimension.field}: {refusals[0]}")
         return self.recipe_with()
 

@@ -118,14 +118,8 @@ def comparison_table(runs: Sequence[NamedRun], tests: Sequence[PairedTest]) -> T
     """Show several runs over the same folds; each but the first with its test against it."""
     table = Table(title="comparison", caption=f"tests are against {escape(runs[0].name)}")
     table.add_column("run", overflow="fold")
-    folds = [part.test for part in runs[0].result.rounds]
-    for name in (
-        *(escape(f"fold {fold}") for fold in folds),
-        "accuracy",
-        "macro F1",
-        "ECE",
-        "epochs",
-    ):
+    folds = [escape(f"fold {part.test}") for part in runs[0].result.rounds]
+    for name in (*folds, "accuracy", "macro F1", "ECE", "epochs"):
         table.add_column(name, justify="right")
     table.add_column("difference", justify="right")
     table.add_column("p", justify="right")

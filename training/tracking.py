@@ -16,7 +16,7 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from app.errors import first_line
-from app.inference.artifact import METRICS_FILE
+from app.inference.artifact import METRICS_FILE, licences_of_all
 from app.inference.store import ModelStore
 from training.results import CrossValidation
 from training.run_error import RunError
@@ -131,9 +131,7 @@ def _log(
         tags={
             "mlflow.note.content": ". ".join(filter(None, (figures.protocol, figures.warning))),
             "dataset": record.dataset,
-            "licence": "; ".join(
-                dict.fromkeys([record.licence, *(each.licence for each in record.earlier)])
-            ),
+            "licence": "; ".join(licences_of_all(record.licence, record.earlier)),
             "command": record.command,
             **({} if record.model is None else {"model": record.model}),
         },

@@ -7,7 +7,7 @@ sha256. It is written elsewhere, checked, and renamed into place whole; nobody e
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
@@ -75,6 +75,11 @@ class EarlierTraining(_Record):
     folds: list[str]
 
 
+def licences_of_all(licence: str, earlier: Iterable[EarlierTraining]) -> list[str]:
+    """Return the licences of some data and of what was learned before it, each once."""
+    return list(dict.fromkeys([licence, *(each.licence for each in earlier)]))
+
+
 class TrainingRecord(_Record):
     """Where a version comes from; `earlier` is what came before, the latest first."""
 
@@ -92,7 +97,7 @@ class TrainingRecord(_Record):
     @property
     def licences(self) -> list[str]:
         """The licences of all data that its weights come from, its own data's first."""
-        return list(dict.fromkeys([self.licence, *(each.licence for each in self.earlier)]))
+        return licences_of_all(self.licence, self.earlier)
 
     @property
     def datasets(self) -> list[str]:

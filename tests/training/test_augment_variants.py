@@ -288,8 +288,10 @@ def test_no_variant_reaches_the_test_or_the_validation_part(silenced: runs.Run) 
     turn = silenced.folds.rounds()[0]
     without_test = first_round(silenced, spoilt(silenced, turn.test))
     np.testing.assert_array_equal(honest.outputs.answers(1.0), without_test.outputs.answers(1.0))
+    assert np.isfinite(honest.outputs.answers(1.0)).all()
     without_validation = first_round(silenced, spoilt(silenced, turn.validation))
     assert honest.history == without_validation.history
+    assert np.isfinite(honest.history["val_loss"]).all()
 
 
 def test_a_variant_of_the_training_part_is_heard(silenced: runs.Run) -> None:
